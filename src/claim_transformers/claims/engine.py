@@ -127,6 +127,13 @@ def fetch(connection: Backend, expression: Plan) -> pa.Table:
     return found
 
 
+def fetch_rows(connection: Backend, expression: Plan) -> list[dict[str, Any]]:
+    """Execute an expression of a few rows, which are read one by one."""
+    found = connection.raw_sql(to_sql(connection, expression))
+    names = [name for name, *_ in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
 def read_batches(
     connection: Backend, expression: Plan, *, rows_per_batch: int = 1 << 17, names: Mapping[str, str] | None = None
 ) -> pa.RecordBatchReader:

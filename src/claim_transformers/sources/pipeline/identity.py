@@ -10,7 +10,7 @@ import ibis
 from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
-from claim_transformers.claims.engine import fetch, hold_rows, materialize
+from claim_transformers.claims.engine import fetch, fetch_rows, hold_rows, materialize
 from claim_transformers.claims.fields import clean_id, clean_number, is_plain_id
 from claim_transformers.claims.planning import Plan, build
 from claim_transformers.sources.pipeline.contract import StagedTable
@@ -55,7 +55,7 @@ def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> Staged
     )
     if not number:
         return table
-    found = fetch(connection, build(_count_mended, doubtful, names, table.patient_column)).to_pylist()
+    found = fetch_rows(connection, build(_count_mended, doubtful, names, table.patient_column))
     for row in found:
         if row["n"]:
             ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += int(row["n"])
@@ -104,5 +104,5 @@ def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledge
         return
     much = counts.filter(counts.num_rows >= least)
     found = keyed.semi_join(much, "patient_hash").group_by("source_file", "ledger_type").aggregate(n=_.count())
-    for row in fetch(connection, found).to_pylist():
+    for row in fetch_rows(connection, found):
         ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_ID_SHARE"] += row["n"]

@@ -16,7 +16,7 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import ROW_ID
 from claim_transformers.claims.coding import find_changed_columns, rewrite_codes, survey_codes
-from claim_transformers.claims.engine import engine_errors, fetch, hold_rows, is_computed, materialize
+from claim_transformers.claims.engine import engine_errors, fetch, fetch_rows, hold_rows, is_computed, materialize
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.planning import Plan, build
@@ -88,7 +88,7 @@ def _enter_unenrolled(
     connection: Backend, table: StagedTable, rows: ir.Table, people: ir.Table, ledger: Ledger
 ) -> None:
     """Enter `W_NO_ELIGIBILITY`: claims of patients without any span of a source that tells of enrolment."""
-    for row in fetch(connection, build(_count_unenrolled, rows, people, table.patient_column)).to_pylist():
+    for row in fetch_rows(connection, build(_count_unenrolled, rows, people, table.patient_column)):
         ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_NO_ELIGIBILITY"] += row["n"]
 
 
@@ -149,7 +149,7 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
     counts = Counter(
         {
             (row["source_file"], row["ledger_type"] or UNKNOWN_TYPE): row["n"]
-            for row in fetch(connection, build(_count_by, rows)).to_pylist()
+            for row in fetch_rows(connection, build(_count_by, rows))
         }
     )
     ledger.add_rows_in(table.name, counts)
@@ -188,7 +188,7 @@ def enter_files(table: StagedTable, counts: Mapping[tuple[str, str], int], ledge
 def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, ledger: Ledger) -> None:
     if not num_flagged:
         return
-    for row in fetch(connection, build(_count_by, flagged, "reason_code")).to_pylist():
+    for row in fetch_rows(connection, build(_count_by, flagged, "reason_code")):
         entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
         if row["reason_code"] == NETTED:
             entry.netted_out += row["n"]
@@ -201,7 +201,7 @@ def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, led
 def _enter_warnings(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
     if not table.warnings:
         return
-    for row in fetch(connection, build(_count_warnings, rows, table.warnings)).to_pylist():
+    for row in fetch_rows(connection, build(_count_warnings, rows, table.warnings)):
         entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
         for position, check in enumerate(table.warnings):
             if number := row[f"n_{position}"]:
@@ -245,7 +245,7 @@ def _enter_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, co
         return
 
     def count(rows: ir.Table) -> Counter[str]:
-        counts = fetch(connection, build(_count_filled, rows, names)).to_pylist()
+        counts = fetch_rows(connection, build(_count_filled, rows, names))
         return Counter({row["source_file"]: row["n"] for row in counts})
 
     ledger.add_diagnoses(count(rows), count(coded))
