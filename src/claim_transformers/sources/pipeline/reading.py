@@ -11,14 +11,15 @@ import csv
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import engine_errors, free_name
+from claim_transformers.claims.engine import engine_errors, free_name, load
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
@@ -26,7 +27,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile, check_files_differ, have_few_cells, name_apart
 from claim_transformers.sources.pipeline.fixed_width import cut_file
-from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
+from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes, hold_rows_of
 from claim_transformers.sources.pipeline.records import find_records, write_readable
 from claim_transformers.sources.pipeline.staging import staging_elsewhere
 from claim_transformers.sources.pipeline.untidy_text import UntidyText, find_untidy
@@ -41,6 +42,10 @@ _DELIMITERS = {",": "a comma", "|": "a pipe", "\t": "a tab", ";": "a semicolon"}
 # Columns that staging and quarantine add; a raw column of such a name is renamed.
 _RESERVED = frozenset(("source_file", "row_no", "ledger_type", "reason_code", "stage", "raw_line"))
 _REJECT_REASONS = {"INVALID ENCODING": "R_ENC"}
+# Of lists Arrow would ask pandas, whose import takes longer than reading a small file.
+_NO_REJECTS = pa.table(
+    {"row_no": pa.nulls(0, pa.int64()), **dict.fromkeys(("reason_code", "raw_line"), pa.nulls(0, pa.string()))}
+)
 _view_numbers = itertools.count()
 
 
@@ -102,11 +107,15 @@ class _Fingerprint:
 
 @dataclass(frozen=True)
 class _Select:
-    """How the rows of a file are read: SQL of its columns, all text, of the number of a row, of where they lie."""
+    """How the rows of a file are read: SQL of its columns, all text, of the number of a row, of where they lie.
+
+    Few rows that need no mending are `held`: the engine takes longer to plan their columns than to copy them.
+    """
 
     columns: str
     row_no: str
     source: str
+    held: pa.Table | None = None
 
 
 def stage_files(
@@ -150,17 +159,36 @@ def stage_files(
                 select, raw_file = stage(connection, raw_path, layout, target)
             selects.append(select)
             staged.append(name_apart(raw_file, staged, path, position, may_repeat=may_repeat))
+            are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
+            if not are_few:
+                selects = [replace(one, held=None) for one in selects]
     if not may_repeat:
         check_files_differ(staged)
-    parts = [
-        f"SELECT {select.columns}, {_quote(file.name)} AS source_file, {select.row_no} AS row_no FROM {select.source}"
-        for select, file in zip(selects, staged, strict=True)
-    ]
     with engine_errors(f"staging {name}"):
-        staged_name, rows = free_name(connection, f"staged_{name}"), " UNION ALL BY NAME ".join(parts)
-        are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
+        staged_name = free_name(connection, f"staged_{name}")
+        if (held := _join_held(selects, staged)) is not None:
+            return load(connection, staged_name, held), tuple(staged)
+        rows = " UNION ALL BY NAME ".join(
+            f"SELECT {one.columns}, {_quote(file.name)} AS source_file, {one.row_no} AS row_no FROM {one.source}"
+            for one, file in zip(selects, staged, strict=True)
+        )
         connection.raw_sql(f'CREATE {"TEMP TABLE" if are_few else "VIEW"} "{staged_name}" AS {rows}')
         return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
+
+
+def _join_held(selects: Sequence[_Select], files: Sequence[RawFile]) -> pa.Table | None:
+    """The rows of all files, if all are held and the engine, to which case is nothing, would name their columns so."""
+    held = [
+        select.held.add_column(
+            select.held.num_columns - 1, "source_file", pa.repeat(pa.scalar(file.name), select.held.num_rows)
+        )
+        for select, file in zip(selects, files, strict=True)
+        if select.held is not None
+    ]
+    if not held or len(held) < len(selects):
+        return None
+    joined = pa.concat_tables(held, promote_options="default")
+    return joined if len({name.lower() for name in joined.column_names}) == joined.num_columns else None
 
 
 def describe_place(path: Path, num_files: int) -> str:
@@ -192,7 +220,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
             _check_type(path.name, column, schema.field(column).type, layout.kinds.get(known, ""))
     kinds = _kinds_of(names, layout)
     try:
-        facts, untidy = find_numeric_codes(path, path.name, kinds), find_untidy(path, kinds)
+        facts, untidy = _look_at(path, path.name, kinds, hold_rows_of(path))
     except (pa.ArrowInvalid, OSError) as error:
         # The message of the engine can hold the cell.
         raise ClaimDataError(
@@ -220,6 +248,36 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         unused=_name_unused(names, layout, facts),
         filled=frozenset(known for column, known in names.items() if column in facts.filled),
     )
+
+
+def _look_at(path: Path, file: str, kinds: Mapping[str, str], held: pa.Table | None) -> tuple[ColumnFacts, UntidyText]:
+    return find_numeric_codes(path, file, kinds, held), find_untidy(path, kinds, held)
+
+
+def _select_texts(
+    file: str, target: Path, names: Mapping[str, str], layout: Layout, *, is_numbered: bool
+) -> tuple[_Select, ColumnFacts, UntidyText]:
+    """How the fields of a file are read that lie in a parquet file as text, with numbers of rows or without."""
+    kinds, held = _kinds_of(names, layout), hold_rows_of(target)
+    facts, untidy = _look_at(target, file, kinds, held)
+    expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
+    is_mended = bool(facts.whole or untidy.kinds) or "row_no" in names
+    select = _Select(
+        ", ".join(expressions + _filled_in(names, layout)),
+        "row_no" if is_numbered else "file_row_number + 1",
+        f"read_parquet({_quote(str(target))}, file_row_number = true, hive_partitioning = false)",
+        None if held is None or is_mended else _name_texts(held, names, layout, is_numbered),
+    )
+    return select, facts, untidy
+
+
+def _name_texts(held: pa.Table, names: Mapping[str, str], layout: Layout, is_numbered: bool) -> pa.Table:
+    """The rows of a file as they are staged, of which no text has to be mended."""
+    absent, constants = _absent(names, layout)
+    columns = {known: held[column] for column, known in names.items()}
+    columns |= {name: pa.nulls(held.num_rows, pa.string()) for name in absent}
+    columns |= {name: pa.repeat(pa.scalar(value), held.num_rows) for name, value in constants.items()}
+    return pa.table(columns | {"row_no": held["row_no"] if is_numbered else pa.array(np.arange(1, held.num_rows + 1))})
 
 
 def _kinds_of(names: Mapping[str, str], layout: Layout) -> dict[str, str]:
@@ -277,14 +335,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         warnings["W_RAW_LINES"] = print_of_file.num_lines
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
-    kinds = _kinds_of(names, layout)
-    facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
-    expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
-    select = _Select(
-        ", ".join(expressions + _filled_in(names, layout)),
-        "row_no" if rejects.num_rows else "file_row_number + 1",
-        f"read_parquet({_quote(str(target))}, file_row_number = true, hive_partitioning = false)",
-    )
+    select, facts, untidy = _select_texts(path.name, target, names, layout, is_numbered=bool(rejects.num_rows))
     raw_file = RawFile(
         path.name,
         num_rows,
@@ -324,14 +375,7 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     )
     present = [name for name, place in layout.positions.items() if sum(place) - 1 <= cut.record_length]
     names = dict(zip(present, present, strict=True))
-    kinds = _kinds_of(names, layout)
-    facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
-    expressions = [f'{_as_text(name, facts, untidy)} AS "{_identifier(name)}"' for name in names]
-    select = _Select(
-        ", ".join(expressions + _filled_in(names, layout)),
-        "row_no",
-        f"read_parquet({_quote(str(target))}, hive_partitioning = false)",
-    )
+    select, facts, untidy = _select_texts(path.name, target, names, layout, is_numbered=True)
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
     warnings = {"W_RAW_LINES": print_of_file.num_lines} if cut.rejects.num_rows else {}
@@ -503,10 +547,15 @@ def _match_header(
     return names, fixes, warnings
 
 
-def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
+def _absent(names: Mapping[str, str], layout: Layout) -> tuple[list[str], dict[str, str]]:
+    """The columns of the layout that a file lacks, and those that are constant instead."""
     present = set(names.values())
     constants = {name: value for name, value in layout.constants.items() if name not in present}
-    absent = [name for name in layout.optional if name not in present and name not in constants]
+    return [name for name in layout.optional if name not in present and name not in constants], constants
+
+
+def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
+    absent, constants = _absent(names, layout)
     return [f'CAST(NULL AS VARCHAR) AS "{name}"' for name in absent] + [
         f'{_quote(value)} AS "{name}"' for name, value in constants.items()
     ]
@@ -547,22 +596,18 @@ def _parse(
     into = f"TO {_quote(str(target))} (FORMAT parquet)"
     with engine_errors(f"reading {file} (is it delimited text with one header line?)"):
         connection.raw_sql(f"COPY (SELECT * FROM {read}) {into}")
-        # A line can have several faults; the header is line 1.
-        found = connection.con.sql(
-            f"SELECT line - 1 AS row_no, first(error_type ORDER BY error_type) AS error_type, "
-            f"first(csv_line) AS raw_line FROM {rejects} GROUP BY line ORDER BY line"
-        ).to_arrow_table()
-        if found.num_rows:
+        found = _NO_REJECTS
+        if connection.raw_sql(f"SELECT 1 FROM {rejects} LIMIT 1").fetchall():
+            # A line can have several faults; the header is line 1.
+            found = connection.con.sql(
+                f"SELECT line - 1 AS row_no, first(error_type ORDER BY error_type) AS reason_code, "
+                f"first(csv_line) AS raw_line FROM {rejects} GROUP BY line ORDER BY line"
+            ).to_arrow_table()
+            reasons = [_REJECT_REASONS.get(str(error), "R_NCOLS") for error in found["reason_code"].to_pylist()]
+            found = found.set_column(1, "reason_code", pa.array(reasons, pa.string())).cast(_NO_REJECTS.schema)
             _number_rows(connection, target, rejects)
         connection.raw_sql(f"DROP TABLE IF EXISTS {rejects}; DROP TABLE IF EXISTS {scans}")
-    reasons = [_REJECT_REASONS.get(str(error), "R_NCOLS") for error in found["error_type"].to_pylist()]
-    return pa.table(
-        {
-            "row_no": found["row_no"].cast(pa.int64()),
-            "reason_code": pa.array(reasons, pa.string()),
-            "raw_line": found["raw_line"].cast(pa.string()),
-        }
-    )
+    return found
 
 
 def _number_rows(connection: Backend, target: Path, rejects: str) -> None:

@@ -8,10 +8,11 @@ when rows are screened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -56,8 +57,10 @@ class UntidyText:
         return f"CASE WHEN lower({trimmed}) IN ({words}) THEN NULL ELSE {written} END"
 
 
-def find_untidy(path: Path, kinds: Mapping[str, str]) -> UntidyText:
+def find_untidy(path: Path, kinds: Mapping[str, str], held: pa.Table | None = None) -> UntidyText:
     """Find the columns of a parquet file with text that has blanks around it, stands for nothing or has a wrong form.
+
+    `held` are all its rows, where they are read already.
 
     Examples:
         >>> import tempfile
@@ -69,19 +72,36 @@ def find_untidy(path: Path, kinds: Mapping[str, str]) -> UntidyText:
         >>> found.kinds, found.fixes
         ({'a': 'text', 'm': 'modifier'}, {'F_TEXT_FORM': 3, 'F_MODIFIER': 1})
     """
-    schema = pq.read_schema(path)
+    schema = pq.read_schema(path) if held is None else held.schema
     wanted = [name for name, kind in kinds.items() if kind != "id" and is_text(schema.field(name).type)]
     untidy: dict[str, str] = {}
     fixes: Counter[str] = Counter()
-    with pq.ParquetFile(path, read_dictionary=wanted) as parquet:
-        for group in range(parquet.num_row_groups):
-            table = parquet.read_row_group(group, columns=wanted)
-            for name in wanted:
-                for chunk in table[name].chunks:
-                    if len(chunk) > chunk.null_count and (found := _count(chunk, kinds[name])):
-                        untidy[name] = kinds[name]
-                        fixes.update(found)
+    for table in _read_groups(path, wanted) if held is None else [_doubtful(held, wanted, kinds)]:
+        for name in table.column_names:
+            for chunk in table[name].chunks:
+                if len(chunk) > chunk.null_count and (found := _count(chunk, kinds[name])):
+                    untidy[name] = kinds[name]
+                    fixes.update(found)
     return UntidyText(untidy, dict(fixes))
+
+
+def _read_groups(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path, read_dictionary=names) as parquet:
+        for group in range(parquet.num_row_groups):
+            yield parquet.read_row_group(group, columns=names)
+
+
+def _doubtful(held: pa.Table, names: Sequence[str], kinds: Mapping[str, str]) -> pa.Table:
+    """The columns of the kinds in which any column is untidy: most have none, and few rows are looked at together."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(kinds[name], []).append(name)
+    texts = {
+        kind: pa.concat_arrays([chunk.cast(pa.string()) for name in columns for chunk in held[name].chunks])
+        for kind, columns in alike.items()
+        if held.num_rows
+    }
+    return held.select([name for kind, values in texts.items() if _count(values, kind) for name in alike[kind]])
 
 
 def _count(values: pa.Array, kind: str) -> dict[str, int]:
@@ -89,8 +109,9 @@ def _count(values: pa.Array, kind: str) -> dict[str, int]:
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     texts = encoded.dictionary.cast(pa.string())
     written = pc.utf8_trim(texts, _BLANKS)
-    is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))
-    is_lost = pa.array([False] * len(texts), pa.bool_())
+    # Of lists Arrow would ask pandas, whose import takes longer than all of this.
+    is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(np.array(_NO_VALUES)))
+    is_lost = pa.array(np.zeros(len(texts), bool))
     if kind == "flag":
         is_short = pc.less_equal(pc.utf8_length(written), _MAX_FLAG)
         written = pc.if_else(is_short, pc.utf8_upper(written), written)
