@@ -42,7 +42,6 @@ _DELIMITERS = {",": "a comma", "|": "a pipe", "\t": "a tab", ";": "a semicolon"}
 # Columns that staging and quarantine add; a raw column of such a name is renamed.
 _RESERVED = frozenset(("source_file", "row_no", "ledger_type", "reason_code", "stage", "raw_line"))
 _REJECT_REASONS = {"INVALID ENCODING": "R_ENC"}
-# Of lists Arrow would ask pandas, whose import takes longer than reading a small file.
 _NO_REJECTS = pa.table(
     {"row_no": pa.nulls(0, pa.int64()), **dict.fromkeys(("reason_code", "raw_line"), pa.nulls(0, pa.string()))}
 )
@@ -109,7 +108,7 @@ class _Fingerprint:
 class _Select:
     """How the rows of a file are read: SQL of its columns, all text, of the number of a row, of where they lie.
 
-    Few rows that need no mending are `held`: the engine takes longer to plan their columns than to copy them.
+    Few rows of text are `held`: the engine takes longer to plan their columns than to copy them.
     """
 
     columns: str
@@ -255,24 +254,41 @@ def _look_at(path: Path, file: str, kinds: Mapping[str, str], held: pa.Table | N
 
 
 def _select_texts(
-    file: str, target: Path, names: Mapping[str, str], layout: Layout, *, is_numbered: bool
+    connection: Backend, file: str, target: Path, names: Mapping[str, str], layout: Layout, *, is_numbered: bool
 ) -> tuple[_Select, ColumnFacts, UntidyText]:
     """How the fields of a file are read that lie in a parquet file as text, with numbers of rows or without."""
     kinds, held = _kinds_of(names, layout), hold_rows_of(target)
     facts, untidy = _look_at(target, file, kinds, held)
-    expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
-    is_mended = bool(facts.whole or untidy.kinds) or "row_no" in names
+    texts = {column: _as_text(column, facts, untidy) for column in names}
+    expressions = [f'{text} AS "{_identifier(names[column])}"' for column, text in texts.items()]
+    # A raw column of this name would be mistaken for the number of the row.
+    if held is not None and "row_no" not in names:
+        held = _mend(connection, held, {column: texts[column] for column in {**facts.whole, **untidy.kinds}})
+        held = _name_texts(held, names, layout, is_numbered)
     select = _Select(
         ", ".join(expressions + _filled_in(names, layout)),
         "row_no" if is_numbered else "file_row_number + 1",
         f"read_parquet({_quote(str(target))}, file_row_number = true, hive_partitioning = false)",
-        None if held is None or is_mended else _name_texts(held, names, layout, is_numbered),
+        None if "row_no" in names else held,
     )
     return select, facts, untidy
 
 
+def _mend(connection: Backend, held: pa.Table, texts: Mapping[str, str]) -> pa.Table:
+    """Write some columns as the engine writes them when it reads the file."""
+    if not texts:
+        return held
+    connection.con.register("held_rows", held.select(list(texts)))
+    expressions = ", ".join(f'{text} AS "{_identifier(column)}"' for column, text in texts.items())
+    mended = connection.con.sql(f"SELECT {expressions} FROM held_rows").to_arrow_table()
+    connection.con.unregister("held_rows")
+    for column in texts:
+        held = held.set_column(held.schema.get_field_index(column), column, mended[column])
+    return held
+
+
 def _name_texts(held: pa.Table, names: Mapping[str, str], layout: Layout, is_numbered: bool) -> pa.Table:
-    """The rows of a file as they are staged, of which no text has to be mended."""
+    """The rows of a file as they are staged."""
     absent, constants = _absent(names, layout)
     columns = {known: held[column] for column, known in names.items()}
     columns |= {name: pa.nulls(held.num_rows, pa.string()) for name in absent}
@@ -335,7 +351,9 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         warnings["W_RAW_LINES"] = print_of_file.num_lines
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
-    select, facts, untidy = _select_texts(path.name, target, names, layout, is_numbered=bool(rejects.num_rows))
+    select, facts, untidy = _select_texts(
+        connection, path.name, target, names, layout, is_numbered=bool(rejects.num_rows)
+    )
     raw_file = RawFile(
         path.name,
         num_rows,
@@ -375,7 +393,7 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     )
     present = [name for name, place in layout.positions.items() if sum(place) - 1 <= cut.record_length]
     names = dict(zip(present, present, strict=True))
-    select, facts, untidy = _select_texts(path.name, target, names, layout, is_numbered=True)
+    select, facts, untidy = _select_texts(connection, path.name, target, names, layout, is_numbered=True)
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
     warnings = {"W_RAW_LINES": print_of_file.num_lines} if cut.rejects.num_rows else {}

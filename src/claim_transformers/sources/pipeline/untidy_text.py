@@ -109,8 +109,7 @@ def _count(values: pa.Array, kind: str) -> dict[str, int]:
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     texts = encoded.dictionary.cast(pa.string())
     written = pc.utf8_trim(texts, _BLANKS)
-    # Of lists Arrow would ask pandas, whose import takes longer than all of this.
-    is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(np.array(_NO_VALUES)))
+    is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))
     is_lost = pa.array(np.zeros(len(texts), bool))
     if kind == "flag":
         is_short = pc.less_equal(pc.utf8_length(written), _MAX_FLAG)
