@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.engine import engine_errors, free_name, load
@@ -254,17 +255,15 @@ def _look_at(path: Path, file: str, kinds: Mapping[str, str], held: pa.Table | N
 
 
 def _select_texts(
-    connection: Backend, file: str, target: Path, names: Mapping[str, str], layout: Layout, *, is_numbered: bool
+    file: str, target: Path, names: Mapping[str, str], layout: Layout, *, is_numbered: bool
 ) -> tuple[_Select, ColumnFacts, UntidyText]:
     """How the fields of a file are read that lie in a parquet file as text, with numbers of rows or without."""
     kinds, held = _kinds_of(names, layout), hold_rows_of(target)
     facts, untidy = _look_at(target, file, kinds, held)
-    texts = {column: _as_text(column, facts, untidy) for column in names}
-    expressions = [f'{text} AS "{_identifier(names[column])}"' for column, text in texts.items()]
+    expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
     # A raw column of this name would be mistaken for the number of the row.
     if held is not None and "row_no" not in names:
-        held = _mend(connection, held, {column: texts[column] for column in {**facts.whole, **untidy.kinds}})
-        held = _name_texts(held, names, layout, is_numbered)
+        held = _name_texts(_mend(held, facts, untidy), names, layout, is_numbered)
     select = _Select(
         ", ".join(expressions + _filled_in(names, layout)),
         "row_no" if is_numbered else "file_row_number + 1",
@@ -274,16 +273,14 @@ def _select_texts(
     return select, facts, untidy
 
 
-def _mend(connection: Backend, held: pa.Table, texts: Mapping[str, str]) -> pa.Table:
-    """Write some columns as the engine writes them when it reads the file."""
-    if not texts:
-        return held
-    connection.con.register("held_rows", held.select(list(texts)))
-    expressions = ", ".join(f'{text} AS "{_identifier(column)}"' for column, text in texts.items())
-    mended = connection.con.sql(f"SELECT {expressions} FROM held_rows").to_arrow_table()
-    connection.con.unregister("held_rows")
-    for column in texts:
-        held = held.set_column(held.schema.get_field_index(column), column, mended[column])
+def _mend(held: pa.Table, facts: ColumnFacts, untidy: UntidyText) -> pa.Table:
+    """Write the columns that need it as the engine writes them when it reads the file, see [`_as_text`]."""
+    for column in {**facts.whole, **untidy.kinds}:
+        texts = untidy.mend(column, held[column])
+        if column in facts.whole:
+            texts = pc.replace_substring_regex(texts, "[.]0+$", "")
+            texts = pc.if_else(pc.equal(texts, "nan"), None, texts)
+        held = held.set_column(held.schema.get_field_index(column), column, texts)
     return held
 
 
@@ -351,9 +348,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         warnings["W_RAW_LINES"] = print_of_file.num_lines
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
-    select, facts, untidy = _select_texts(
-        connection, path.name, target, names, layout, is_numbered=bool(rejects.num_rows)
-    )
+    select, facts, untidy = _select_texts(path.name, target, names, layout, is_numbered=bool(rejects.num_rows))
     raw_file = RawFile(
         path.name,
         num_rows,
@@ -393,7 +388,7 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     )
     present = [name for name, place in layout.positions.items() if sum(place) - 1 <= cut.record_length]
     names = dict(zip(present, present, strict=True))
-    select, facts, untidy = _select_texts(connection, path.name, target, names, layout, is_numbered=True)
+    select, facts, untidy = _select_texts(path.name, target, names, layout, is_numbered=True)
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
     warnings = {"W_RAW_LINES": print_of_file.num_lines} if cut.rejects.num_rows else {}

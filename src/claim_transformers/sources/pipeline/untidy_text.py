@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -55,6 +54,12 @@ class UntidyText:
         elif kind == "modifier":
             written = f"CASE WHEN regexp_full_match({trimmed}, '{_MODIFIER}') THEN upper({trimmed}) END"
         return f"CASE WHEN lower({trimmed}) IN ({words}) THEN NULL ELSE {written} END"
+
+    def mend(self, column: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The texts of a column as [`tidy`] writes them."""
+        if column not in self.kinds:
+            return texts
+        return pa.chunked_array([_write(chunk, self.kinds[column])[0] for chunk in texts.chunks], texts.type)
 
 
 def find_untidy(path: Path, kinds: Mapping[str, str], held: pa.Table | None = None) -> UntidyText:
@@ -108,23 +113,28 @@ def _count(values: pa.Array, kind: str) -> dict[str, int]:
     """How many values are mended, by the code of the report."""
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     texts = encoded.dictionary.cast(pa.string())
-    written = pc.utf8_trim(texts, _BLANKS)
-    is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))
-    is_lost = pa.array(np.zeros(len(texts), bool))
-    if kind == "flag":
-        is_short = pc.less_equal(pc.utf8_length(written), _MAX_FLAG)
-        written = pc.if_else(is_short, pc.utf8_upper(written), written)
-    elif kind == "modifier":
-        is_form = pc.match_substring_regex(written, f"^{_MODIFIER}$")
-        is_lost = pc.invert(pc.or_(is_form, is_nothing))
-        written = pc.utf8_upper(written)
-    is_changed = pc.and_not(pc.or_(pc.not_equal(written, texts), is_nothing), is_lost)
+    written, is_nothing = _write(texts, kind)
+    is_lost = pc.and_not(pc.is_null(written), is_nothing)
+    is_changed = pc.or_(is_nothing, pc.fill_null(pc.not_equal(written, texts), False))
     found = {"F_TEXT_FORM": is_changed, "F_MODIFIER": is_lost}
     return {
         fix: int(pc.sum(is_hit.take(encoded.indices)).as_py() or 0)
         for fix, is_hit in found.items()
         if pc.any(is_hit).as_py()
     }
+
+
+def _write(texts: pa.Array, kind: str) -> tuple[pa.Array, pa.Array]:
+    """Texts as the engine writes them, null where they are lost, and whether they stand for nothing."""
+    written = pc.utf8_trim(texts, _BLANKS)
+    is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))
+    if kind == "flag":
+        is_short = pc.less_equal(pc.utf8_length(written), _MAX_FLAG)
+        written = pc.if_else(is_short, pc.utf8_upper(written), written)
+    elif kind == "modifier":
+        is_form = pc.match_substring_regex(written, f"^{_MODIFIER}$")
+        written = pc.if_else(is_form, pc.utf8_upper(written), None)
+    return pc.if_else(is_nothing, None, written), is_nothing
 
 
 def _literal(text: str) -> str:
