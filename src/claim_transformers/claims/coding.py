@@ -82,8 +82,11 @@ def survey_codes(
     system: _System | None = None,
     *,
     tolerant: bool = False,
+    held: pa.Table | None = None,
 ) -> list[CodeSurvey]:
     """Look at the distinct codes of some columns and count what normalisation does to them.
+
+    `held` are few rows, whose codes are all of one system.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect, load
@@ -93,17 +96,21 @@ def survey_codes(
         >>> survey.distinct, dict(survey.fixes), dict(survey.quarantined)
         (3, {'F_CODE_FORM': 1}, {'R_CODE_TEXT': 1})
     """
+    if held is not None:
+        counts = pa.chunked_array([chunk for name in columns for chunk in held[name].chunks], pa.string())
+        raw, occurrences = counts.drop_null().value_counts().flatten()
+        return [_survey(systems[0], raw, occurrences, tolerant=tolerant)]
     of_row = systems[0] if system is None else system
     found = fetch(connection, build(_distinct_codes, rows, columns, of_row))
     surveys = []
     for name in systems:
         of_system = found.filter(pc.equal(found["system"], name))
-        surveys.append(_survey(name, of_system["raw"], of_system["occurrences"], tolerant=tolerant))
+        raw, occurrences = (of_system[column].combine_chunks() for column in ("raw", "occurrences"))
+        surveys.append(_survey(name, raw, occurrences, tolerant=tolerant))
     return surveys
 
 
-def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, tolerant: bool) -> CodeSurvey:
-    raw, counts = raw.combine_chunks(), counts.combine_chunks()
+def _survey(system: str, raw: pa.Array, counts: pa.Array, *, tolerant: bool) -> CodeSurvey:
     normalized = normalize_codes(system, raw)
     refused = normalized.reasons
     nothing = pa.scalar(None, pa.string())
@@ -131,8 +138,12 @@ def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, toler
     )
 
 
-def find_changed_columns(connection: Backend, rows: Plan, columns: Sequence[str], changed: pa.Array) -> list[str]:
+def find_changed_columns(
+    connection: Backend, rows: Plan, columns: Sequence[str], changed: pa.Array, held: pa.Table | None = None
+) -> list[str]:
     """Find the columns that hold a code which is not canonical, so that only they are rewritten.
+
+    `held` are the rows if they are few.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect, load
@@ -143,6 +154,8 @@ def find_changed_columns(connection: Backend, rows: Plan, columns: Sequence[str]
     """
     if len(changed) > _MAX_CODES_TO_LOOK_FOR or len(columns) == 1:
         return list(columns)
+    if held is not None:
+        return [name for name in columns if pc.any(pc.is_in(held[name], value_set=changed)).as_py()]
     codes = changed.to_pylist()
     # Codes of the rows stand in the query, which is planned anew.
     narrow = to_expression(rows).select(*columns)

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
+import ibis.expr.types as ir
 
 from claim_transformers.claims.files import scratch_folder
 from claim_transformers.claims.planning import Plan, describe_table, name_table, to_sql
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
 
@@ -166,6 +166,51 @@ def create_view(connection: Backend, name: str, expression: Plan) -> ir.Table:
 def hold_rows(connection: Backend, name: str, expression: Plan, *, are_few: bool) -> ir.Table:
     """Give an expression a name: few rows are computed once, and of many each step computes the columns it needs."""
     return materialize(connection, name, expression)[0] if are_few else create_view(connection, name, expression)
+
+
+def name_columns(connection: Backend, rows: ir.Table, columns: Mapping[str, str], **texts: str) -> ir.Table:
+    """Name some columns of a table of the engine anew, beside constant texts, so that equal steps are planned once.
+
+    Until the next call: a step on them has to be executed at once.
+    """
+    named = [f'"{column}" AS "{name}"' for name, column in columns.items()]
+    constant = [f'{_quote(text)} AS "{name}"' for name, text in texts.items()]
+    connection.raw_sql(
+        f'CREATE OR REPLACE TEMP VIEW named_rows AS SELECT {", ".join(named + constant)} FROM "{rows.get_name()}"'
+    )
+    import ibis
+
+    schema = rows.schema()
+    types = {name: schema[column] for name, column in columns.items()}
+    return name_table("named_rows", ibis.schema({**types, **dict.fromkeys(texts, "string")}))
+
+
+def add_text(connection: Backend, name: str, rows: ir.Table, *, are_few: bool, **texts: str) -> ir.Table:
+    """Hold the rows of a table of the engine with constant texts, without planning its columns."""
+    constant = ", ".join(f'{_quote(text)} AS "{column}"' for column, text in texts.items())
+    kind = "TABLE" if are_few else "VIEW"
+    connection.raw_sql(f'CREATE OR REPLACE {kind} "{name}" AS SELECT *, {constant} FROM "{rows.get_name()}"')
+    import ibis
+
+    return name_table(name, ibis.schema({**rows.schema(), **dict.fromkeys(texts, "string")}))
+
+
+def fetch_columns(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> pa.Table:
+    """Fetch some columns of a table of the engine as they are."""
+    named = ", ".join(f'"{column}"' for column in columns)
+    return connection.con.sql(f'SELECT {named} FROM "{rows.get_name()}"').to_arrow_table()
+
+
+def is_named(rows: Plan) -> bool:
+    """Whether rows are a table or a view of the engine."""
+    if not isinstance(rows, ir.Table):
+        return False
+    operation = rows.op()
+    return isinstance(operation, ops.DatabaseTable) and operation.namespace == ops.Namespace()
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def is_computed(connection: Backend, rows: ir.Table) -> bool:

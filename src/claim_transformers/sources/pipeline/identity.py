@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,15 @@ import ibis
 from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
-from claim_transformers.claims.engine import fetch, fetch_rows, hold_rows, materialize
+from claim_transformers.claims.engine import (
+    add_text,
+    fetch,
+    fetch_rows,
+    hold_rows,
+    is_named,
+    materialize,
+    name_columns,
+)
 from claim_transformers.claims.fields import clean_id, clean_number, is_plain_id
 from claim_transformers.claims.planning import Plan, build
 from claim_transformers.sources.pipeline.contract import StagedTable
@@ -27,9 +35,12 @@ UNKNOWN_TYPE = "UNKNOWN"
 _MIN_ROWS, _MIN_TIMES_THE_MEAN, _MIN_SHARE, _MIN_OTHERS = 200, 100, 0.001, 20
 
 
-def add_ledger_type(table: StagedTable, rows: Plan) -> Plan:
-    """Add the claim type under which each row is counted."""
-    return build(_with_type, rows, table.claim_type)
+def hold_typed(connection: Backend, table: StagedTable, rows: Plan) -> ir.Table:
+    """Name the rows of a table with the claim type under which each is counted."""
+    name = f"rows_of_{table.name}"
+    if isinstance(table.claim_type, str) and is_named(rows):
+        return add_text(connection, name, rows, are_few=table.has_few_rows, ledger_type=table.claim_type)
+    return hold_rows(connection, name, build(_with_type, rows, table.claim_type), are_few=table.has_few_rows)
 
 
 def _with_type(rows: ir.Table, claim_type: str | Callable[[ir.Table], ir.StringValue]) -> ir.Table:
@@ -45,36 +56,42 @@ def _typed(table: StagedTable) -> Plan:
 
 def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> StagedTable:
     """Write data source, patient and claim in one way, so that what is the same is equal from here on."""
-    names = [name for name in (table.source_column, table.patient_column, table.claim_column) if name is not None]
-    table = replace(table, kinds={**table.kinds, **dict.fromkeys(names, CLEAN)})
+    keys = {"source": table.source_column, "patient": table.patient_column, "claim": table.claim_column}
+    columns = {key: name for key, name in keys.items() if name is not None}
+    table = replace(table, kinds={**table.kinds, **dict.fromkeys(columns.values(), CLEAN)})
+    typed: Plan
+    if isinstance(table.claim_type, str) and is_named(table.rows):
+        columns_of_rows = {"source_file": "source_file", **columns}
+        typed = name_columns(connection, table.rows, columns_of_rows, ledger_type=table.claim_type)
+    else:
+        typed = build(_keyed, build(_with_type, _typed(table), table.claim_type), columns)
     # Ids without doubt, nearly all, are looked at once.
-    doubtful, number = materialize(
-        connection,
-        f"doubtful_ids_of_{table.name}",
-        build(_doubtful, add_ledger_type(table, _typed(table)), names),
-    )
+    doubtful, number = materialize(connection, "doubtful_ids", build(_doubtful, typed, tuple(columns)))
     if not number:
         return table
-    found = fetch_rows(connection, build(_count_mended, doubtful, names, table.patient_column))
+    found = fetch_rows(connection, build(_count_mended, doubtful, tuple(columns)))
     for row in found:
         if row["n"]:
             ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += int(row["n"])
     if not found:
         return table
-    rows = build(write_ids, table.rows, names, table.patient_column)
+    rows = build(write_ids, table.rows, tuple(columns.values()), table.patient_column)
     return replace(table, rows=hold_rows(connection, f"ids_of_{table.name}", rows, are_few=table.has_few_rows))
 
 
+def _keyed(rows: ir.Table, columns: Mapping[str, str]) -> ir.Table:
+    return rows.select("source_file", "ledger_type", **{key: rows[name] for key, name in columns.items()})
+
+
 def _doubtful(rows: ir.Table, names: Sequence[str]) -> ir.Table:
-    found = rows.filter(ibis.or_(*(~is_plain_id(rows[name]) for name in names)))
-    return found.select("source_file", "ledger_type", *names)
+    return rows.filter(ibis.or_(*(~is_plain_id(rows[name]) for name in names)))
 
 
 def _write(rows: ir.Table, name: str, patient: str) -> ir.StringValue:
     return clean_id(rows[name]) if name == patient else clean_number(rows[name])
 
 
-def _count_mended(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Table:
+def _count_mended(rows: ir.Table, names: Sequence[str], patient: str = "patient") -> ir.Table:
     """Count the rows whose ids change, and in which one is not lost but written otherwise."""
     changed = rows.filter(ibis.or_(*(~rows[name].identical_to(_write(rows, name, patient)) for name in names)))
     typed = changed.mutate(is_mended=ibis.or_(*(changed[name] != _write(changed, name, patient) for name in names)))

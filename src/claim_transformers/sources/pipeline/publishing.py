@@ -67,7 +67,7 @@ def publish_table(
         lines = [_complete(connection, one, target, source, placed, extract_date, is_folded) for one in becoming]
         batches = sort_batches(
             connection,
-            lines[0] if len(lines) == 1 else build(ibis.union, *lines, distinct=False),
+            build(_union, *lines),
             partial(_in_order, target),
             num_rows=sum(file.num_rows for one in becoming for file in one.table.files),
             rows_per_batch=_FOLDED_ROWS_PER_BATCH if is_folded else _ROWS_PER_BATCH,
@@ -138,6 +138,10 @@ def _settle(
         if code in counted:
             number += ibis.ifelse(counted[code], 2**place, 0)
     return lines.select(ledger_number=number, **columns | settled, **folded)
+
+
+def _union(*lines: ir.Table) -> ir.Table:
+    return ibis.union(*lines, distinct=False) if len(lines) > 1 else lines[0]
 
 
 def _in_order(target: TargetTable, rows: ir.Table) -> ir.Table:

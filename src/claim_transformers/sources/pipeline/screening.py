@@ -16,7 +16,16 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import ROW_ID
 from claim_transformers.claims.coding import find_changed_columns, rewrite_codes, survey_codes
-from claim_transformers.claims.engine import engine_errors, fetch, fetch_rows, hold_rows, is_computed, materialize
+from claim_transformers.claims.engine import (
+    engine_errors,
+    fetch,
+    fetch_columns,
+    fetch_rows,
+    hold_rows,
+    is_computed,
+    materialize,
+    name_columns,
+)
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.planning import Plan, build
@@ -24,13 +33,14 @@ from claim_transformers.claims.quality import RowCheck
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
-from claim_transformers.sources.pipeline.identity import UNKNOWN_TYPE, add_ledger_type, clean_ids, warn_id_share
+from claim_transformers.sources.pipeline.identity import UNKNOWN_TYPE, clean_ids, hold_typed, warn_id_share
 from claim_transformers.sources.pipeline.leaving import NETTED, flag_rows
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+_TYPE = {name: name for name in ("source_file", "ledger_type")}
 _DIAGNOSIS_SYSTEMS = {"ICD9CM", "ICD10CM"}
 
 
@@ -59,7 +69,7 @@ def screen_table(
             table = replace(table, rows=materialize(connection, f"raw_of_{table.name}", table.rows)[0])
         as_received, table = table, clean_ids(connection, table, ledger)
         rows = table.rows if table.derive is None else build(table.derive, table.rows)
-        rows = hold_rows(connection, f"rows_of_{table.name}", add_ledger_type(table, rows), are_few=are_few)
+        rows = hold_typed(connection, table, rows)
         _enter_rows_in(connection, table, rows, ledger)
         warn_id_share(connection, table, rows, ledger)
         flagged, num_flagged = flag_rows(connection, table, rows, people, extract_date)
@@ -88,13 +98,14 @@ def _enter_unenrolled(
     connection: Backend, table: StagedTable, rows: ir.Table, people: ir.Table, ledger: Ledger
 ) -> None:
     """Enter `W_NO_ELIGIBILITY`: claims of patients without any span of a source that tells of enrolment."""
-    for row in fetch_rows(connection, build(_count_unenrolled, rows, people, table.patient_column)):
+    typed = name_columns(connection, rows, {**_TYPE, "patient": table.patient_column})
+    for row in fetch_rows(connection, build(_count_unenrolled, typed, people)):
         ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_NO_ELIGIBILITY"] += row["n"]
 
 
-def _count_unenrolled(rows: ir.Table, people: ir.Table, patient: str) -> ir.Table:
+def _count_unenrolled(rows: ir.Table, people: ir.Table) -> ir.Table:
     enrolled = people.filter(people.has_span)
-    return _count_by(rows.anti_join(enrolled, rows[patient] == enrolled.known_patient_id))
+    return _count_by(rows.anti_join(enrolled, rows.patient == enrolled.known_patient_id))
 
 
 def write_quarantine(connection: Backend, screened: Sequence[ScreenedTable], folder: Path) -> int:
@@ -149,7 +160,7 @@ def _enter_rows_in(connection: Backend, table: StagedTable, rows: ir.Table, ledg
     counts = Counter(
         {
             (row["source_file"], row["ledger_type"] or UNKNOWN_TYPE): row["n"]
-            for row in fetch_rows(connection, build(_count_by, rows))
+            for row in fetch_rows(connection, build(_count_by, name_columns(connection, rows, _TYPE)))
         }
     )
     ledger.add_rows_in(table.name, counts)
@@ -218,17 +229,22 @@ def _count_warnings(rows: ir.Table, warnings: Sequence[RowCheck]) -> ir.Table:
 def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: Plan, ledger: Ledger) -> ir.Table:
     staying, has_lost_diagnoses = rows, False
     coded: Plan = rows
+    few = _hold_codes(connection, table, staying)
     for group in table.code_columns:
         # Columns that need no other rows are looked at without the joins of `derive`.
         source = raw if set(group.columns) <= set(table.rows.columns) else staying
-        system = group.system_of
-        surveys = survey_codes(connection, source, group.columns, group.systems, system, tolerant=group.tolerant)
+        system, held = group.system_of, few if group.system is not None else None
+        if held is not None and not {*group.columns} <= {*held.column_names}:
+            held = None
+        surveys = survey_codes(
+            connection, source, group.columns, group.systems, system, tolerant=group.tolerant, held=held
+        )
         for survey in surveys:
             ledger.add_codes(table.name, survey)
             has_lost_diagnoses |= survey.system in _DIAGNOSIS_SYSTEMS and bool(survey.quarantined)
         codes = pa.concat_arrays([survey.changed for survey in surveys])
         if len(codes):
-            columns = find_changed_columns(connection, source, group.columns, codes)
+            columns = find_changed_columns(connection, source, group.columns, codes, held)
             coded = build(rewrite_codes, coded, columns, group.systems, system, tolerant=group.tolerant)
     is_same = coded is staying
     held = staying if is_same else hold_rows(connection, f"coded_of_{table.name}", coded, are_few=table.has_few_rows)
@@ -236,6 +252,13 @@ def _rewrite(connection: Backend, table: StagedTable, rows: ir.Table, raw: Plan,
     if has_lost_diagnoses or table.whole is not None:
         _enter_diagnoses(connection, table, staying, held, ledger)
     return held
+
+
+def _hold_codes(connection: Backend, table: StagedTable, rows: ir.Table) -> pa.Table | None:
+    """Few rows with the codes of known systems, which are counted in memory: a query of each would be planned."""
+    names = {name: None for group in table.code_columns if group.system is not None for name in group.columns}
+    columns = [name for name in names if name in rows.columns]
+    return fetch_columns(connection, rows, columns) if columns and table.has_few_rows else None
 
 
 def _enter_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, coded: ir.Table, ledger: Ledger) -> None:
