@@ -16,7 +16,7 @@ import pyarrow as pa
 from claim_transformers.claims.dates import DATE_CODES, settle_dates
 from claim_transformers.claims.engine import engine_errors, hold_rows
 from claim_transformers.claims.ledger import Ledger
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import build, build_wide
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import write_table
 from claim_transformers.claims.volume import MonthCounts
@@ -100,7 +100,7 @@ def _complete(
     """Lines as [`_settle`] gives them."""
     # The engine computes what a view of its own gives once, and what stands in one query as often as it is used.
     to_canonical = one.table.to_folded if is_folded and one.table.to_folded else one.table.to_canonical
-    lines = build(to_canonical, one.rows)
+    lines = (build_wide if one.table.is_wide else build)(to_canonical, one.rows)
     lines = hold_rows(connection, f"lines_of_{one.table.name}", lines, are_few=one.table.has_few_rows)
     return build(_settle, lines, target, source, keys, one.table.claim_type, extract_date)
 
