@@ -118,10 +118,11 @@ def engine_errors(step: str) -> Iterator[None]:
         raise ClaimDataError("E_ENGINE", message) from None
 
 
-def fetch(connection: Backend, expression: Plan) -> pa.Table:
-    """Execute an expression into memory."""
+def fetch(connection: Backend, expression: Plan, names: Mapping[str, str] | None = None) -> pa.Table:
+    """Execute an expression into memory; `names` are those of [`read_batches`]."""
     # Read as a stream, a query is parsed and planned twice.
-    connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE fetched_rows AS {to_sql(connection, expression)}")
+    sql = _put_names(to_sql(connection, expression), names)
+    connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE fetched_rows AS {sql}")
     found = connection.con.sql("FROM temp.fetched_rows").to_arrow_table()
     connection.raw_sql("DROP TABLE temp.fetched_rows")
     return found
@@ -141,14 +142,18 @@ def read_batches(
 
     `names` are texts by the texts that stand for them in the expression, which so is the same in every run.
     """
-    sql = to_sql(connection, expression)
-    if names:
-        # In one pass, because a name can be what stands for another.
-        quoted = {f"'{stand_in}'": "'" + name.replace("'", "''") + "'" for stand_in, name in names.items()}
-        sql = re.sub("|".join(map(re.escape, quoted)), lambda found: quoted[found[0]], sql)
+    sql = _put_names(to_sql(connection, expression), names)
     # A cursor of its own, because an open result would block the next query of the connection.
     cursor = connection.con.cursor()
     return cursor.sql(sql).to_arrow_reader(rows_per_batch)
+
+
+def _put_names(sql: str, names: Mapping[str, str] | None) -> str:
+    if not names:
+        return sql
+    # In one pass, because a name can be what stands for another.
+    quoted = {_quote(stand_in): _quote(name) for stand_in, name in names.items()}
+    return re.sub("|".join(map(re.escape, quoted)), lambda found: quoted[found[0]], sql)
 
 
 def materialize(connection: Backend, name: str, expression: Plan) -> tuple[ir.Table, int]:
@@ -183,6 +188,17 @@ def name_columns(connection: Backend, rows: ir.Table, columns: Mapping[str, str]
     schema = rows.schema()
     types = {name: schema[column] for name, column in columns.items()}
     return name_table("named_rows", ibis.schema({**types, **dict.fromkeys(texts, "string")}))
+
+
+def join_rows(connection: Backend, name: str, rows: ir.Table, others: ir.Table, key: str, other_key: str) -> ir.Table:
+    """Give each row of a table of the engine the columns of the one row of another table that has its key, if any."""
+    import ibis
+
+    connection.raw_sql(
+        f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT rows.*, others.* FROM "{rows.get_name()}" AS rows '
+        f'LEFT JOIN "{others.get_name()}" AS others ON rows."{key}" = others."{other_key}"'
+    )
+    return name_table(name, ibis.schema({**rows.schema(), **others.schema()}))
 
 
 def add_text(connection: Backend, name: str, rows: ir.Table, *, are_few: bool, **texts: str) -> ir.Table:
@@ -229,11 +245,14 @@ def open_table(connection: Backend, name: str) -> ir.Table:
 
 def free_name(connection: Backend, stem: str) -> str:
     """Give a name for a table that the connection does not have: the same ones in the same order in every run."""
-    found = connection.con.execute(
-        "SELECT table_name FROM information_schema.tables WHERE starts_with(table_name, ?)", [f"{stem}_"]
-    ).fetchall()
-    taken = {name for (name,) in found}
-    return next(name for number in itertools.count() if (name := f"{stem}_{number}") not in taken)
+    import duckdb
+
+    for number in itertools.count():
+        try:
+            connection.raw_sql(f'SELECT 1 FROM "{stem}_{number}" LIMIT 0')
+        except duckdb.CatalogException:
+            break
+    return f"{stem}_{number}"
 
 
 def store_rows(connection: Backend, stem: str, rows: Plan, scratch: Path, *, are_few: bool) -> ir.Table:

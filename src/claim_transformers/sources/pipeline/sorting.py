@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from claim_transformers.claims.planning import Plan
 
 _ROWS_PER_RANGE = 1 << 18
+_FEW_ROWS = 1 << 12
 _MOST_RANGES = 512  # each is an open file
 _SAMPLED_ROWS_PER_RANGE = 1 << 12
 _PATIENT, _VIEW = "patient_id", "rows_of_range"
@@ -46,6 +47,10 @@ def sort_batches(
 
     `names` are those of [`~claims.engine.read_batches`].
     """
+    if num_rows <= _FEW_ROWS:
+        # Read as a stream, a query is planned twice.
+        yield from fetch(connection, build(in_order, rows), names).to_batches()
+        return
     num_ranges = min(-(-num_rows // _ROWS_PER_RANGE), _MOST_RANGES)
     if num_ranges <= 1:
         yield from read_batches(connection, build(in_order, rows), rows_per_batch=rows_per_batch, names=names)
