@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
@@ -70,8 +71,6 @@ def connect(
 
 def open_engine(database: str = ":memory:", *, spill_folder: Path | None = None, **settings: Any) -> Backend:
     """Open DuckDB behind Ibis so that nothing is fetched and nobody else can read what it spills."""
-    import ibis
-
     with ExitStack() as stack:
         if spill_folder is None:
             # DuckDB would spill into the working folder, for everybody to read.
@@ -178,50 +177,48 @@ def name_columns(connection: Backend, rows: ir.Table, columns: Mapping[str, str]
 
     Until the next call: a step on them has to be executed at once.
     """
-    named = [f'"{column}" AS "{name}"' for name, column in columns.items()]
-    constant = [f'{_quote(text)} AS "{name}"' for name, text in texts.items()]
-    connection.raw_sql(
-        f'CREATE OR REPLACE TEMP VIEW named_rows AS SELECT {", ".join(named + constant)} FROM "{rows.get_name()}"'
-    )
-    import ibis
-
+    named = ", ".join(f"{_identifier(column)} AS {name}" for name, column in columns.items())
+    query = f'SELECT {named}{_constants(texts)} FROM "{rows.get_name()}"'
     schema = rows.schema()
     types = {name: schema[column] for name, column in columns.items()}
-    return name_table("named_rows", ibis.schema({**types, **dict.fromkeys(texts, "string")}))
+    return _name_query(connection, "TEMP VIEW", "named_rows", query, {**types, **dict.fromkeys(texts, "string")})
 
 
 def join_rows(connection: Backend, name: str, rows: ir.Table, others: ir.Table, key: str, other_key: str) -> ir.Table:
     """Give each row of a table of the engine the columns of the one row of another table that has its key, if any."""
-    import ibis
-
-    connection.raw_sql(
-        f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT rows.*, others.* FROM "{rows.get_name()}" AS rows '
-        f'LEFT JOIN "{others.get_name()}" AS others ON rows."{key}" = others."{other_key}"'
+    query = (
+        f'SELECT rows.*, others.* FROM "{rows.get_name()}" AS rows LEFT JOIN "{others.get_name()}" AS others '
+        f"ON rows.{_identifier(key)} = others.{_identifier(other_key)}"
     )
-    return name_table(name, ibis.schema({**rows.schema(), **others.schema()}))
+    return _name_query(connection, "TEMP VIEW", name, query, {**rows.schema(), **others.schema()})
 
 
-def add_text(connection: Backend, name: str, rows: ir.Table, *, are_few: bool, **texts: str) -> ir.Table:
+def add_texts(connection: Backend, name: str, rows: ir.Table, *, are_few: bool, **texts: str) -> ir.Table:
     """Hold the rows of a table of the engine with constant texts, without planning its columns."""
-    constant = ", ".join(f'{_quote(text)} AS "{column}"' for column, text in texts.items())
-    kind = "TABLE" if are_few else "VIEW"
-    connection.raw_sql(f'CREATE OR REPLACE {kind} "{name}" AS SELECT *, {constant} FROM "{rows.get_name()}"')
-    import ibis
+    query = f'SELECT *{_constants(texts)} FROM "{rows.get_name()}"'
+    schema = {**rows.schema(), **dict.fromkeys(texts, "string")}
+    return _name_query(connection, "TABLE" if are_few else "VIEW", name, query, schema)
 
-    return name_table(name, ibis.schema({**rows.schema(), **dict.fromkeys(texts, "string")}))
+
+def _name_query(connection: Backend, kind: str, name: str, query: str, schema: Mapping[str, Any]) -> ir.Table:
+    connection.raw_sql(f'CREATE OR REPLACE {kind} "{name}" AS {query}')
+    return name_table(name, ibis.schema(schema))
+
+
+def _constants(texts: Mapping[str, str]) -> str:
+    return "".join(f", {_quote(text)} AS {name}" for name, text in texts.items())
 
 
 def fetch_columns(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> pa.Table:
     """Fetch some columns of a table of the engine as they are."""
-    named = ", ".join(f'"{column}"' for column in columns)
-    return connection.con.sql(f'SELECT {named} FROM "{rows.get_name()}"').to_arrow_table()
+    return connection.con.sql(
+        f'SELECT {", ".join(map(_identifier, columns))} FROM "{rows.get_name()}"'
+    ).to_arrow_table()
 
 
 def is_named(rows: Plan) -> bool:
     """Whether rows are a table or a view of the engine."""
-    if not isinstance(rows, ir.Table):
-        return False
-    operation = rows.op()
+    operation = rows.op() if isinstance(rows, ir.Table) else None
     return isinstance(operation, ops.DatabaseTable) and operation.namespace == ops.Namespace()
 
 
@@ -229,12 +226,15 @@ def _quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def is_computed(connection: Backend, rows: ir.Table) -> bool:
     """Whether rows are a table of the engine, and no view or expression."""
-    operation = rows.op()
-    if not isinstance(operation, ops.DatabaseTable):
+    if not is_named(rows):
         return False
-    found = connection.con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [operation.name])
+    found = connection.con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [rows.get_name()])
     return bool(found.fetchall()[0][0])
 
 

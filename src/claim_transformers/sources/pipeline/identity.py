@@ -11,7 +11,7 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
 from claim_transformers.claims.engine import (
-    add_text,
+    add_texts,
     fetch,
     fetch_rows,
     hold_rows,
@@ -39,19 +39,12 @@ def hold_typed(connection: Backend, table: StagedTable, rows: Plan) -> ir.Table:
     """Name the rows of a table with the claim type under which each is counted."""
     name = f"rows_of_{table.name}"
     if isinstance(table.claim_type, str) and is_named(rows):
-        return add_text(connection, name, rows, are_few=table.has_few_rows, ledger_type=table.claim_type)
+        return add_texts(connection, name, rows, are_few=table.has_few_rows, ledger_type=table.claim_type)
     return hold_rows(connection, name, build(_with_type, rows, table.claim_type), are_few=table.has_few_rows)
 
 
 def _with_type(rows: ir.Table, claim_type: str | Callable[[ir.Table], ir.StringValue]) -> ir.Table:
     return rows.mutate(ledger_type=ibis.literal(claim_type) if isinstance(claim_type, str) else claim_type(rows))
-
-
-def _typed(table: StagedTable) -> Plan:
-    """Rows that say their claim type, which may need other rows."""
-    if table.derive is None or isinstance(table.claim_type, str):
-        return table.rows
-    return build(table.derive, table.rows)
 
 
 def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> StagedTable:
@@ -61,10 +54,11 @@ def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> Staged
     table = replace(table, kinds={**table.kinds, **dict.fromkeys(columns.values(), CLEAN)})
     typed: Plan
     if isinstance(table.claim_type, str) and is_named(table.rows):
-        columns_of_rows = {"source_file": "source_file", **columns}
-        typed = name_columns(connection, table.rows, columns_of_rows, ledger_type=table.claim_type)
+        named = {"source_file": "source_file", **columns}
+        typed = name_columns(connection, table.rows, named, ledger_type=table.claim_type)
     else:
-        typed = build(_keyed, build(_with_type, _typed(table), table.claim_type), columns)
+        rows = table.rows if table.derive is None else build(table.derive, table.rows)
+        typed = build(_keyed, build(_with_type, rows, table.claim_type), columns)
     # Ids without doubt, nearly all, are looked at once.
     doubtful, number = materialize(connection, "doubtful_ids", build(_doubtful, typed, tuple(columns)))
     if not number:

@@ -18,7 +18,7 @@ from claim_transformers.claims.cleaning import (
     find_superseded,
     hash_of_ids,
 )
-from claim_transformers.claims.engine import create_view, is_named, join_rows, materialize, name_columns
+from claim_transformers.claims.engine import create_view, join_rows, materialize, name_columns
 from claim_transformers.claims.planning import Plan, build
 from claim_transformers.claims.quality import check_future, check_life
 from claim_transformers.claims.reversals import Reversal, find_reversals, is_negative
@@ -108,7 +108,7 @@ def flag_rows(
     repeated: ir.Table | None
     keys = {f"key_{place}": column for place, column in enumerate(table.row_key)}
     kinds = {key: table.kinds[column] for key, column in keys.items() if column in table.kinds}
-    keyed = _name(connection, table.rows, {column: column for column in ROW_ID} | keys)
+    keyed = name_columns(connection, table.rows, {column: column for column in ROW_ID} | keys)
     repeated, number = materialize(
         connection, f"repeated_{table.name}", build(find_repeated_keys, keyed, tuple(keys), kinds)
     )
@@ -136,17 +136,9 @@ def flag_rows(
     return leaving.settle(rows)
 
 
-def _name(connection: Backend, rows: ir.Table, columns: Mapping[str, str]) -> Plan:
-    return name_columns(connection, rows, columns) if is_named(rows) else build(_renamed, rows, columns)
-
-
-def _renamed(rows: ir.Table, columns: Mapping[str, str]) -> ir.Table:
-    return rows.select(**{name: rows[column] for name, column in columns.items()})
-
-
 def _shared_claims(connection: Backend, table: StagedTable) -> Plan:
     keys = {f"key_{place}": column for place, column in enumerate(table.claim_key)}
-    rows = _name(connection, table.rows, {**keys, "patient": table.patient_column})
+    rows = name_columns(connection, table.rows, {**keys, "patient": table.patient_column})
     return build(find_shared_claims, rows, tuple(keys), "patient")
 
 

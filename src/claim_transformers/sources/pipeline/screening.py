@@ -23,7 +23,7 @@ from claim_transformers.claims.engine import (
     fetch_rows,
     hold_rows,
     is_computed,
-    materialize,
+    is_named,
     name_columns,
 )
 from claim_transformers.claims.fields import clean_word
@@ -65,8 +65,10 @@ def screen_table(
 ) -> ScreenedTable:
     """Decide for every row of a staged table whether it stays, and enter it in the ledger."""
     with engine_errors(f"screening {table.name}"):
-        if (are_few := table.has_few_rows) and not is_computed(connection, table.rows):
-            table = replace(table, rows=materialize(connection, f"raw_of_{table.name}", table.rows)[0])
+        are_few = table.has_few_rows
+        if not (is_computed(connection, table.rows) if are_few else is_named(table.rows)):
+            rows = hold_rows(connection, f"raw_of_{table.name}", table.rows, are_few=are_few)
+            table = replace(table, rows=rows)
         as_received, table = table, clean_ids(connection, table, ledger)
         rows = table.rows if table.derive is None else build(table.derive, table.rows)
         rows = hold_typed(connection, table, rows)
