@@ -245,14 +245,11 @@ def open_table(connection: Backend, name: str) -> ir.Table:
 
 def free_name(connection: Backend, stem: str) -> str:
     """Give a name for a table that the connection does not have: the same ones in the same order in every run."""
-    import duckdb
-
-    for number in itertools.count():
-        try:
-            connection.raw_sql(f'SELECT 1 FROM "{stem}_{number}" LIMIT 0')
-        except duckdb.CatalogException:
-            break
-    return f"{stem}_{number}"
+    found = connection.con.execute(
+        "SELECT table_name FROM information_schema.tables WHERE starts_with(table_name, ?)", [f"{stem}_"]
+    ).fetchall()
+    taken = {name for (name,) in found}
+    return next(name for number in itertools.count() if (name := f"{stem}_{number}") not in taken)
 
 
 def store_rows(connection: Backend, stem: str, rows: Plan, scratch: Path, *, are_few: bool) -> ir.Table:
