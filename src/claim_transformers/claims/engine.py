@@ -151,7 +151,7 @@ def _put_names(sql: str, names: Mapping[str, str] | None) -> str:
     if not names:
         return sql
     # In one pass, because a name can be what stands for another.
-    quoted = {_quote(stand_in): _quote(name) for stand_in, name in names.items()}
+    quoted = {quote_text(stand_in): quote_text(name) for stand_in, name in names.items()}
     return re.sub("|".join(map(re.escape, quoted)), lambda found: quoted[found[0]], sql)
 
 
@@ -177,7 +177,7 @@ def name_columns(connection: Backend, rows: ir.Table, columns: Mapping[str, str]
 
     Until the next call: a step on them has to be executed at once.
     """
-    named = ", ".join(f"{_identifier(column)} AS {name}" for name, column in columns.items())
+    named = ", ".join(f"{quote_name(column)} AS {name}" for name, column in columns.items())
     query = f'SELECT {named}{_constants(texts)} FROM "{rows.get_name()}"'
     schema = rows.schema()
     types = {name: schema[column] for name, column in columns.items()}
@@ -188,7 +188,7 @@ def join_rows(connection: Backend, name: str, rows: ir.Table, others: ir.Table, 
     """Give each row of a table of the engine the columns of the one row of another table that has its key, if any."""
     query = (
         f'SELECT rows.*, others.* FROM "{rows.get_name()}" AS rows LEFT JOIN "{others.get_name()}" AS others '
-        f"ON rows.{_identifier(key)} = others.{_identifier(other_key)}"
+        f"ON rows.{quote_name(key)} = others.{quote_name(other_key)}"
     )
     return _name_query(connection, "TEMP VIEW", name, query, {**rows.schema(), **others.schema()})
 
@@ -206,13 +206,13 @@ def _name_query(connection: Backend, kind: str, name: str, query: str, schema: M
 
 
 def _constants(texts: Mapping[str, str]) -> str:
-    return "".join(f", {_quote(text)} AS {name}" for name, text in texts.items())
+    return "".join(f", {quote_text(text)} AS {name}" for name, text in texts.items())
 
 
 def fetch_columns(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> pa.Table:
     """Fetch some columns of a table of the engine as they are."""
     return connection.con.sql(
-        f'SELECT {", ".join(map(_identifier, columns))} FROM "{rows.get_name()}"'
+        f'SELECT {", ".join(map(quote_name, columns))} FROM "{rows.get_name()}"'
     ).to_arrow_table()
 
 
@@ -222,11 +222,13 @@ def is_named(rows: Plan) -> bool:
     return isinstance(operation, ops.DatabaseTable) and operation.namespace == ops.Namespace()
 
 
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def quote_text(text: str | Path) -> str:
+    """A text as SQL writes it."""
+    return "'" + str(text).replace("'", "''") + "'"
 
 
-def _identifier(name: str) -> str:
+def quote_name(name: str) -> str:
+    """The name of a column as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -258,11 +260,9 @@ def store_rows(connection: Backend, stem: str, rows: Plan, scratch: Path, *, are
     with engine_errors(f"computing {stem}"):
         if are_few:
             return materialize(connection, name, rows)[0]
-        path = str(scratch / f"{name}.parquet").replace("'", "''")
-        connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO '{path}' (FORMAT parquet)")
-        connection.raw_sql(
-            f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}', hive_partitioning = false)"
-        )
+        path = quote_text(scratch / f"{name}.parquet")
+        connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO {path} (FORMAT parquet)")
+        connection.raw_sql(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet({path}, hive_partitioning = false)')
         return open_table(connection, name)
 
 
@@ -270,7 +270,7 @@ def view_table(connection: Backend, name: str, files: Sequence[Path], schema: pa
     """Open the parquet files of a table as a view; without files it has no rows."""
     if not files:
         return load(connection, name, schema.empty_table())
-    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    listed = ", ".join(map(quote_text, files))
     rows = f"read_parquet([{listed}], hive_partitioning = false)"
     connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM {rows}')
     return open_table(connection, name)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from ibis import _
 
 from claim_transformers.claims.cleaning import hash_of_ids
-from claim_transformers.claims.engine import connect, engine_errors, fetch, free_name, load, open_table
+from claim_transformers.claims.engine import connect, engine_errors, fetch, free_name, load, open_table, quote_text
 from claim_transformers.claims.fields import clean_id
 from claim_transformers.claims.files import replacing_file, scratch_folder
 from claim_transformers.claims.planning import to_sql
@@ -339,16 +339,12 @@ def _open_unit(connection: Backend, unit: Unit, job: Job) -> ir.Table:
 
 
 def _copy(connection: Backend, sql: str, target: Path, more: str = "") -> None:
-    connection.raw_sql(f"COPY ({sql}) TO {_quote(target)} (FORMAT parquet{more})")
+    connection.raw_sql(f"COPY ({sql}) TO {quote_text(target)} (FORMAT parquet{more})")
 
 
 def _rows_of(paths: Sequence[Path]) -> str:
     """Rows of files; folders above them that are named like a column and its value, as in lakes, say nothing."""
-    return f"read_parquet([{', '.join(map(_quote, paths))}], union_by_name = true, hive_partitioning = false)"
-
-
-def _quote(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+    return f"read_parquet([{', '.join(map(quote_text, paths))}], union_by_name = true, hive_partitioning = false)"
 
 
 def check_by_patient(tables: Sequence[StagedTable]) -> None:

@@ -50,12 +50,6 @@ class ColumnFacts:
         return {"F_CODE_FORM": number} if number else {}
 
 
-def hold_rows_of(path: Path) -> pa.Table | None:
-    """Read a small parquet file: its columns one by one take longer than looking at them."""
-    with pq.ParquetFile(path) as parquet:
-        return parquet.read() if parquet.metadata.num_rows <= _ROWS else None
-
-
 def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str], held: pa.Table | None = None) -> ColumnFacts:
     """Refuse a file in which codes or ids came as numbers; tell which columns hold values, and which flags are floats.
 

@@ -15,12 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import engine_errors, free_name, load
+from claim_transformers.claims.engine import engine_errors, free_name, load, quote_name, quote_text
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
@@ -28,7 +26,8 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile, check_files_differ, have_few_cells, name_apart
 from claim_transformers.sources.pipeline.fixed_width import cut_file
-from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes, hold_rows_of
+from claim_transformers.sources.pipeline.held_rows import hold_rows_of, join_held, mend_texts, name_texts
+from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
 from claim_transformers.sources.pipeline.staging import staging_elsewhere
 from claim_transformers.sources.pipeline.untidy_text import UntidyText, find_untidy
@@ -166,29 +165,14 @@ def stage_files(
         check_files_differ(staged)
     with engine_errors(f"staging {name}"):
         staged_name = free_name(connection, f"staged_{name}")
-        if (held := _join_held(selects, staged)) is not None:
+        if (held := join_held([one.held for one in selects], [file.name for file in staged])) is not None:
             return load(connection, staged_name, held), tuple(staged)
         rows = " UNION ALL BY NAME ".join(
-            f"SELECT {one.columns}, {_quote(file.name)} AS source_file, {one.row_no} AS row_no FROM {one.source}"
+            f"SELECT {one.columns}, {quote_text(file.name)} AS source_file, {one.row_no} AS row_no FROM {one.source}"
             for one, file in zip(selects, staged, strict=True)
         )
         connection.raw_sql(f'CREATE {"TEMP TABLE" if are_few else "VIEW"} "{staged_name}" AS {rows}')
         return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
-
-
-def _join_held(selects: Sequence[_Select], files: Sequence[RawFile]) -> pa.Table | None:
-    """The rows of all files, if all are held and the engine, to which case is nothing, would name their columns so."""
-    held = [
-        select.held.add_column(
-            select.held.num_columns - 1, "source_file", pa.repeat(pa.scalar(file.name), select.held.num_rows)
-        )
-        for select, file in zip(selects, files, strict=True)
-        if select.held is not None
-    ]
-    if not held or len(held) < len(selects):
-        return None
-    joined = pa.concat_tables(held, promote_options="default")
-    return joined if len({name.lower() for name in joined.column_names}) == joined.num_columns else None
 
 
 def describe_place(path: Path, num_files: int) -> str:
@@ -220,19 +204,20 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
             _check_type(path.name, column, schema.field(column).type, layout.kinds.get(known, ""))
     kinds = _kinds_of(names, layout)
     try:
-        facts, untidy = _look_at(path, path.name, kinds, hold_rows_of(path))
+        held = hold_rows_of(path)
+        facts, untidy = find_numeric_codes(path, path.name, kinds, held), find_untidy(path, kinds, held)
     except (pa.ArrowInvalid, OSError) as error:
         # The message of the engine can hold the cell.
         raise ClaimDataError(
             "E_PARQUET", f"expected whole pages with text in UTF-8 in {path.name}, found others: write it again"
         ) from error
     expressions = [
-        f"nullif({_as_text(column, facts, untidy)}, '') AS \"{_identifier(known)}\"" for column, known in names.items()
+        f"nullif({_as_text(column, facts, untidy)}, '') AS {quote_name(known)}" for column, known in names.items()
     ]
     select = _Select(
         ", ".join(expressions + _filled_in(names, layout)),
         "file_row_number + 1",
-        f"read_parquet({_quote(str(path))}, file_row_number = true, binary_as_string = true, "
+        f"read_parquet({quote_text(path)}, file_row_number = true, binary_as_string = true, "
         "hive_partitioning = false)",
     )
     if not num_rows:
@@ -250,47 +235,23 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
     )
 
 
-def _look_at(path: Path, file: str, kinds: Mapping[str, str], held: pa.Table | None) -> tuple[ColumnFacts, UntidyText]:
-    return find_numeric_codes(path, file, kinds, held), find_untidy(path, kinds, held)
-
-
 def _select_texts(
     file: str, target: Path, names: Mapping[str, str], layout: Layout, *, is_numbered: bool
 ) -> tuple[_Select, ColumnFacts, UntidyText]:
     """How the fields of a file are read that lie in a parquet file as text, with numbers of rows or without."""
     kinds, held = _kinds_of(names, layout), hold_rows_of(target)
-    facts, untidy = _look_at(target, file, kinds, held)
-    expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
+    facts, untidy = find_numeric_codes(target, file, kinds, held), find_untidy(target, kinds, held)
+    expressions = [f"{_as_text(column, facts, untidy)} AS {quote_name(known)}" for column, known in names.items()]
     # A raw column of this name would be mistaken for the number of the row.
     if held is not None and "row_no" not in names:
-        held = _name_texts(_mend(held, facts, untidy), names, layout, is_numbered)
+        held = name_texts(mend_texts(held, facts, untidy), names, *_absent(names, layout), is_numbered)
     select = _Select(
         ", ".join(expressions + _filled_in(names, layout)),
         "row_no" if is_numbered else "file_row_number + 1",
-        f"read_parquet({_quote(str(target))}, file_row_number = true, hive_partitioning = false)",
+        f"read_parquet({quote_text(target)}, file_row_number = true, hive_partitioning = false)",
         None if "row_no" in names else held,
     )
     return select, facts, untidy
-
-
-def _mend(held: pa.Table, facts: ColumnFacts, untidy: UntidyText) -> pa.Table:
-    """Write the columns that need it as the engine writes them when it reads the file, see [`_as_text`]."""
-    for column in {**facts.whole, **untidy.kinds}:
-        texts = untidy.mend(column, held[column])
-        if column in facts.whole:
-            texts = pc.replace_substring_regex(texts, "[.]0+$", "")
-            texts = pc.if_else(pc.equal(texts, "nan"), None, texts)
-        held = held.set_column(held.schema.get_field_index(column), column, texts)
-    return held
-
-
-def _name_texts(held: pa.Table, names: Mapping[str, str], layout: Layout, is_numbered: bool) -> pa.Table:
-    """The rows of a file as they are staged."""
-    absent, constants = _absent(names, layout)
-    columns = {known: held[column] for column, known in names.items()}
-    columns |= {name: pa.nulls(held.num_rows, pa.string()) for name in absent}
-    columns |= {name: pa.repeat(pa.scalar(value), held.num_rows) for name, value in constants.items()}
-    return pa.table(columns | {"row_no": held["row_no"] if is_numbered else pa.array(np.arange(1, held.num_rows + 1))})
 
 
 def _kinds_of(names: Mapping[str, str], layout: Layout) -> dict[str, str]:
@@ -308,7 +269,7 @@ def _as_text(column: str, facts: ColumnFacts, untidy: UntidyText) -> str:
     """SQL of a column as text; a column of numbers that holds none, but NaN, is null."""
     if column not in facts.filled:
         return "CAST(NULL AS VARCHAR)"
-    text = untidy.tidy(column, f'CAST("{_identifier(column)}" AS VARCHAR)')
+    text = untidy.tidy(column, f"CAST({quote_name(column)} AS VARCHAR)")
     return f"nullif(regexp_replace({text}, '[.]0+$', ''), 'nan')" if column in facts.whole else text
 
 
@@ -570,7 +531,7 @@ def _absent(names: Mapping[str, str], layout: Layout) -> tuple[list[str], dict[s
 def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
     absent, constants = _absent(names, layout)
     return [f'CAST(NULL AS VARCHAR) AS "{name}"' for name in absent] + [
-        f'{_quote(value)} AS "{name}"' for name, value in constants.items()
+        f'{quote_text(value)} AS "{name}"' for name, value in constants.items()
     ]
 
 
@@ -598,15 +559,15 @@ def _parse(
     """Write the readable rows to `target` as strings and return the rejects: row_no, reason_code, raw_line."""
     number = next(_view_numbers)
     rejects, scans = f"rejects_{number}", f"reject_scans_{number}"
-    columns = ", ".join(f"{_quote(name)}: 'VARCHAR'" for name in header)
+    columns, quote = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header), quote_text(layout.quote)
     read = (
-        f"read_csv({_quote(str(path))}, auto_detect = false, header = true, delim = {_quote(layout.delimiter)}, "
-        f"quote = {_quote(layout.quote)}, escape = {_quote(layout.quote)}, nullstr = '', "
+        f"read_csv({quote_text(path)}, auto_detect = false, header = true, nullstr = '', "
+        f"delim = {quote_text(layout.delimiter)}, quote = {quote}, escape = {quote}, "
         f"columns = {{{columns}}}, strict_mode = true, "
         f"null_padding = false, store_rejects = true, rejects_table = '{rejects}', rejects_scan = '{scans}', "
-        f"rejects_limit = 0, hive_partitioning = false, encoding = {_quote(layout.encoding)})"
+        f"rejects_limit = 0, hive_partitioning = false, encoding = {quote_text(layout.encoding)})"
     )
-    into = f"TO {_quote(str(target))} (FORMAT parquet)"
+    into = f"TO {quote_text(target)} (FORMAT parquet)"
     with engine_errors(f"reading {file} (is it delimited text with one header line?)"):
         connection.raw_sql(f"COPY (SELECT * FROM {read}) {into}")
         found = _NO_REJECTS
@@ -632,16 +593,8 @@ def _number_rows(connection: Backend, target: Path, rejects: str) -> None:
         "gaps AS (SELECT row_no - num_rejected AS num_before, max(num_rejected) AS num_rejected FROM numbers "
         "GROUP BY 1) "
         "SELECT rows.* EXCLUDE (file_row_number), file_row_number + 1 + coalesce(num_rejected, 0) AS row_no "
-        f"FROM read_parquet({_quote(str(target))}, file_row_number = true, hive_partitioning = false) AS rows "
+        f"FROM read_parquet({quote_text(target)}, file_row_number = true, hive_partitioning = false) AS rows "
         "ASOF LEFT JOIN gaps ON rows.file_row_number >= gaps.num_before ORDER BY row_no) "
-        f"TO {_quote(str(numbered))} (FORMAT parquet)"
+        f"TO {quote_text(numbered)} (FORMAT parquet)"
     )
     numbered.replace(target)
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _identifier(name: str) -> str:
-    return name.replace('"', '""')

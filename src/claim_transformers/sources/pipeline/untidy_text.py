@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.engine import quote_text
 from claim_transformers.sources.pipeline.numeric_codes import is_text
 
 # Longer flags are words, such as a code type.
@@ -47,8 +48,8 @@ class UntidyText:
         """SQL of the text of a column in its one writing, null where it stands for nothing."""
         if column not in self.kinds:
             return text
-        trimmed, kind = f"trim({text}, {_literal(_BLANKS)})", self.kinds[column]
-        written, words = trimmed, ", ".join(map(_literal, _NO_VALUES))
+        trimmed, kind = f"trim({text}, {quote_text(_BLANKS)})", self.kinds[column]
+        written, words = trimmed, ", ".join(map(quote_text, _NO_VALUES))
         if kind == "flag":
             written = f"CASE WHEN length({trimmed}) <= {_MAX_FLAG} THEN upper({trimmed}) ELSE {trimmed} END"
         elif kind == "modifier":
@@ -135,7 +136,3 @@ def _write(texts: pa.Array, kind: str) -> tuple[pa.Array, pa.Array]:
         is_form = pc.match_substring_regex(written, f"^{_MODIFIER}$")
         written = pc.if_else(is_form, pc.utf8_upper(written), None)
     return pc.if_else(is_nothing, None, written), is_nothing
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
