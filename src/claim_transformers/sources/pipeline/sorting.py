@@ -47,13 +47,15 @@ def sort_batches(
 
     `names` are those of [`~claims.engine.read_batches`].
     """
-    if num_rows <= _FEW_ROWS:
-        # Read as a stream, a query is planned twice.
-        yield from fetch(connection, build(in_order, rows), names).to_batches()
-        return
     num_ranges = min(-(-num_rows // _ROWS_PER_RANGE), _MOST_RANGES)
     if num_ranges <= 1:
-        yield from read_batches(connection, build(in_order, rows), rows_per_batch=rows_per_batch, names=names)
+        step = build(in_order, rows)
+        # Read as a stream, a query is planned twice.
+        yield from (
+            fetch(connection, step, names).to_batches()
+            if num_rows <= _FEW_ROWS
+            else read_batches(connection, step, rows_per_batch=rows_per_batch, names=names)
+        )
         return
     rows = to_expression(rows)
     bounds = _find_bounds(connection, rows, num_rows, num_ranges)
