@@ -13,9 +13,8 @@ from invariants.changes import CLAIM_COLUMNS, PATIENT_COLUMN
 from invariants.clean_worlds import clean_world
 from invariants.raw_files import LAYOUTS, RawTable, Row, write_table
 
-from claim_transformers.claims.engine import connect, create_view, fetch
-from claim_transformers.claims.ledger import Ledger
-from claim_transformers.sources.pipeline.identity import add_ledger_type, clean_ids
+from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.sources.pipeline.identity import clean_ids, hold_typed
 from claim_transformers.sources.pipeline.layout_files import UNUSED
 from claim_transformers.sources.pipeline.publishing import _complete
 from claim_transformers.sources.pipeline.screening import ScreenedTable
@@ -58,9 +57,9 @@ def test_no_cell_ends_a_query(source: str, tmp_path: Path) -> None:
     staged = find_source(source).reader()(tmp_path / "raw", connection, scratch=scratch)
     assert {one.name for one in staged.tables} == set(num_rows)
     for one in staged.tables:
-        one = clean_ids(connection, one, Ledger())
+        one = clean_ids(connection, one)
         derived = one.rows if one.derive is None else one.derive(one.rows)
-        rows = create_view(connection, f"every_row_of_{one.name}", add_ledger_type(one, derived))
+        rows = hold_typed(connection, one, derived)
         faults = {f"n_{place}": check.fails(rows).sum() for place, check in enumerate((*one.checks, *one.warnings))}
         assert fetch(connection, rows.aggregate(n=rows.count(), **faults))["n"].to_pylist() == [num_rows[one.name]]
         nobody_left = ScreenedTable(one, rows, rows, 0)

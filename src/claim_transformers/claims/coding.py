@@ -136,8 +136,12 @@ def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, toler
     )
 
 
-def find_changed_columns(connection: Backend, rows: Plan, columns: Sequence[str], changed: pa.Array) -> list[str]:
+def find_changed_columns(
+    connection: Backend, rows: Plan, columns: Sequence[str], changed: pa.Array, held: pa.Table | None = None
+) -> list[str]:
     """Find the columns that hold a code which is not canonical, so that only they are rewritten.
+
+    `held` are the rows if they are few.
 
     Examples:
         >>> from claim_transformers.claims.engine import connect, load
@@ -148,6 +152,8 @@ def find_changed_columns(connection: Backend, rows: Plan, columns: Sequence[str]
     """
     if len(changed) > _MAX_CODES_TO_LOOK_FOR or len(columns) == 1:
         return list(columns)
+    if held is not None:
+        return [name for name in columns if pc.any(pc.is_in(held[name], value_set=changed)).as_py()]
     codes = changed.to_pylist()
     # Codes of the rows stand in the query, which is planned anew.
     narrow = to_expression(rows).select(*columns)

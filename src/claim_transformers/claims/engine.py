@@ -15,14 +15,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ibis
 import ibis.expr.operations as ops
+import ibis.expr.types as ir
 
 from claim_transformers.claims.files import scratch_folder
 from claim_transformers.claims.planning import Plan, describe_table, name_table, to_sql
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
 
@@ -64,8 +65,6 @@ def connect(
 
 def open_engine(database: str = ":memory:", *, spill_folder: Path | None = None, **settings: Any) -> Backend:
     """Open DuckDB behind Ibis so that nothing is fetched and nobody else can read what it spills."""
-    import ibis
-
     with ExitStack() as stack:
         if spill_folder is None:
             # DuckDB would spill into the working folder, for everybody to read.
@@ -109,13 +108,21 @@ def engine_errors(step: str) -> Iterator[None]:
         raise ClaimDataError("E_ENGINE", message) from None
 
 
-def fetch(connection: Backend, expression: Plan) -> pa.Table:
-    """Execute an expression into memory."""
+def fetch(connection: Backend, expression: Plan, names: Mapping[str, str] | None = None) -> pa.Table:
+    """Execute an expression into memory; `names` are those of [`read_batches`]."""
     # Read as a stream, a query is parsed and planned twice.
-    connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE fetched_rows AS {to_sql(connection, expression)}")
+    sql = _put_names(to_sql(connection, expression), names)
+    connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE fetched_rows AS {sql}")
     found = connection.con.sql("FROM temp.fetched_rows").to_arrow_table()
     connection.raw_sql("DROP TABLE temp.fetched_rows")
     return found
+
+
+def fetch_rows(connection: Backend, expression: Plan) -> list[dict[str, Any]]:
+    """Execute an expression of a few rows, which are read one by one."""
+    found = connection.raw_sql(to_sql(connection, expression))
+    names = [name for name, *_ in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def read_batches(
@@ -125,14 +132,18 @@ def read_batches(
 
     `names` are texts by the texts that stand for them in the expression, which so is the same in every run.
     """
-    sql = to_sql(connection, expression)
-    if names:
-        # In one pass, because a name can be what stands for another.
-        quoted = {f"'{stand_in}'": "'" + name.replace("'", "''") + "'" for stand_in, name in names.items()}
-        sql = re.sub("|".join(map(re.escape, quoted)), lambda found: quoted[found[0]], sql)
+    sql = _put_names(to_sql(connection, expression), names)
     # A cursor of its own, because an open result would block the next query of the connection.
     cursor = connection.con.cursor()
     return cursor.sql(sql).to_arrow_reader(rows_per_batch)
+
+
+def _put_names(sql: str, names: Mapping[str, str] | None) -> str:
+    if not names:
+        return sql
+    # In one pass, because a name can be what stands for another.
+    quoted = {quote_text(stand_in): quote_text(name) for stand_in, name in names.items()}
+    return re.sub("|".join(map(re.escape, quoted)), lambda found: quoted[found[0]], sql)
 
 
 def materialize(connection: Backend, name: str, expression: Plan) -> tuple[ir.Table, int]:
@@ -152,12 +163,71 @@ def hold_rows(connection: Backend, name: str, expression: Plan, *, are_few: bool
     return materialize(connection, name, expression)[0] if are_few else create_view(connection, name, expression)
 
 
+def name_columns(connection: Backend, rows: ir.Table, columns: Mapping[str, str], **texts: str) -> ir.Table:
+    """Name some columns of a table of the engine anew, beside constant texts, so that equal steps are planned once.
+
+    Until the next call: a step on them has to be executed at once.
+    """
+    named = ", ".join(f"{quote_name(column)} AS {name}" for name, column in columns.items())
+    query = f'SELECT {named}{_constants(texts)} FROM "{rows.get_name()}"'
+    schema = rows.schema()
+    types = {name: schema[column] for name, column in columns.items()}
+    return _name_query(connection, "TEMP VIEW", "named_rows", query, {**types, **dict.fromkeys(texts, "string")})
+
+
+def join_rows(connection: Backend, name: str, rows: ir.Table, others: ir.Table, key: str, other_key: str) -> ir.Table:
+    """Give each row of a table of the engine the columns of the one row of another table that has its key, if any."""
+    query = (
+        f'SELECT rows.*, others.* FROM "{rows.get_name()}" AS rows LEFT JOIN "{others.get_name()}" AS others '
+        f"ON rows.{quote_name(key)} = others.{quote_name(other_key)}"
+    )
+    return _name_query(connection, "TEMP VIEW", name, query, {**rows.schema(), **others.schema()})
+
+
+def add_texts(connection: Backend, name: str, rows: ir.Table, *, are_few: bool, **texts: str) -> ir.Table:
+    """Hold the rows of a table of the engine with constant texts, without planning its columns."""
+    query = f'SELECT *{_constants(texts)} FROM "{rows.get_name()}"'
+    schema = {**rows.schema(), **dict.fromkeys(texts, "string")}
+    return _name_query(connection, "TABLE" if are_few else "VIEW", name, query, schema)
+
+
+def _name_query(connection: Backend, kind: str, name: str, query: str, schema: Mapping[str, Any]) -> ir.Table:
+    connection.raw_sql(f'CREATE OR REPLACE {kind} "{name}" AS {query}')
+    return name_table(name, ibis.schema(schema))
+
+
+def _constants(texts: Mapping[str, str]) -> str:
+    return "".join(f", {quote_text(text)} AS {name}" for name, text in texts.items())
+
+
+def fetch_columns(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> pa.Table:
+    """Fetch some columns of a table of the engine as they are."""
+    return connection.con.sql(
+        f'SELECT {", ".join(map(quote_name, columns))} FROM "{rows.get_name()}"'
+    ).to_arrow_table()
+
+
+def is_named(rows: Plan) -> bool:
+    """Whether rows are a table or a view of the engine."""
+    operation = rows.op() if isinstance(rows, ir.Table) else None
+    return isinstance(operation, ops.DatabaseTable) and operation.namespace == ops.Namespace()
+
+
+def quote_text(text: str | Path) -> str:
+    """A text as SQL writes it."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def quote_name(name: str) -> str:
+    """The name of a column as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def is_computed(connection: Backend, rows: ir.Table) -> bool:
     """Whether rows are a table of the engine, and no view or expression."""
-    operation = rows.op()
-    if not isinstance(operation, ops.DatabaseTable):
+    if not is_named(rows):
         return False
-    found = connection.con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [operation.name])
+    found = connection.con.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [rows.get_name()])
     return bool(found.fetchall()[0][0])
 
 
@@ -181,11 +251,9 @@ def store_rows(connection: Backend, stem: str, rows: Plan, scratch: Path, *, are
     with engine_errors(f"computing {stem}"):
         if are_few:
             return materialize(connection, name, rows)[0]
-        path = str(scratch / f"{name}.parquet").replace("'", "''")
-        connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO '{path}' (FORMAT parquet)")
-        connection.raw_sql(
-            f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{path}', hive_partitioning = false)"
-        )
+        path = quote_text(scratch / f"{name}.parquet")
+        connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO {path} (FORMAT parquet)")
+        connection.raw_sql(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet({path}, hive_partitioning = false)')
         return open_table(connection, name)
 
 
@@ -193,7 +261,7 @@ def view_table(connection: Backend, name: str, files: Sequence[Path], schema: pa
     """Open the parquet files of a table as a view; without files it has no rows."""
     if not files:
         return load(connection, name, schema.empty_table())
-    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    listed = ", ".join(map(quote_text, files))
     rows = f"read_parquet([{listed}], hive_partitioning = false)"
     connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS SELECT * FROM {rows}')
     return open_table(connection, name)

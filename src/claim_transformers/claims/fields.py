@@ -123,7 +123,7 @@ def add_each(rows: ir.Table, values: Mapping[str, ir.Value], made_of: Callable[[
     if len(values) < _MANY_VALUES:
         return rows.mutate(**{name: made_of(value) for name, value in values.items()})
     listed = rows.mutate(**{_LISTED: ibis.array([*values.values()]).map(made_of)})
-    return listed.mutate(**{name: listed[_LISTED][place] for place, name in enumerate(values)}).drop(_LISTED)
+    return listed.mutate(**{name: listed[_LISTED][place] for place, name in enumerate(values)}).drop([_LISTED])
 
 
 def clean_word(text: ir.StringValue) -> ir.StringValue:

@@ -22,6 +22,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from claim_transformers.claims.plan_files import keep_plan, read_plan
+from claim_transformers.claims.wide_rows import WideRows
 
 if TYPE_CHECKING:
     from ibis import Schema
@@ -49,10 +50,13 @@ class _Step:
         call (`Callable[[], ir.Table]`): Builds the expression.
         key (`str`): Tells the step from any other.
         lasts (`bool`): Whether it is the same step in another process, and holds nothing of rows.
+        write (`Callable[[], str]`, *optional*): Writes its SQL, in place of compiling the expression.
     """
 
-    def __init__(self, call: Callable[[], ir.Table], key: str, *, lasts: bool) -> None:
-        self.call, self.key, self.lasts = call, key, lasts
+    def __init__(
+        self, call: Callable[[], ir.Table], key: str, *, lasts: bool, write: Callable[[], str] | None = None
+    ) -> None:
+        self.call, self.key, self.lasts, self.write = call, key, lasts, write
 
     @cached_property
     def expression(self) -> ir.Table:
@@ -98,18 +102,32 @@ def build(function: Callable[..., ir.Table], *args: Any, **kwargs: Any) -> Plan:
         >>> first is again
         True
     """
+    return _build(function, args, kwargs)
 
+
+def build_wide(function: Callable[..., Any], rows: ir.Table, *args: Any) -> Plan:
+    """Give the step that calls a function with rows of many columns, which it takes as [`WideRows`] too."""
+
+    def write() -> str:
+        wide = WideRows(f'"{rows.get_name()}"', rows.schema(), name_table, _nowhere().compile)
+        written: str = function(wide, *args).sql
+        return written
+
+    return _build(function, (rows, *args), {}, write if isinstance(rows.op(), ops.DatabaseTable) else None)
+
+
+def _build(function: Callable[..., ir.Table], args: Any, kwargs: Any, write: Callable[[], str] | None = None) -> Plan:
     def call() -> ir.Table:
         return function(*map(to_expression, args), **{name: to_expression(value) for name, value in kwargs.items()})
 
     key = _Key()
     try:
-        key.add((function, args, kwargs))
+        key.add((function, args, kwargs, write is None))
     except _NoKeyError:
         return call()
     name = key.digest()
     if (step := _steps.get(name)) is None:
-        step = _Step(call, name, lasts=key.lasts)
+        step = _Step(call, name, lasts=key.lasts, write=write)
         _keep(_steps, name, step)
     return step
 
@@ -134,9 +152,12 @@ def to_sql(connection: Backend, plan: Plan) -> str:
     if isinstance(plan, _Step) and plan.lasts and (known := read_plan(plan.key)) is not None:
         _keep(_sql, key, known)
         return known
-    expression = to_expression(plan)
-    sql: str = connection.compile(expression)
-    if _is_nowhere(expression.op()):
+    if isinstance(plan, _Step) and plan.write is not None:
+        sql, is_kept = plan.write(), True
+    else:
+        expression = to_expression(plan)
+        sql, is_kept = connection.compile(expression), _is_nowhere(expression.op())
+    if is_kept:
         _keep(_sql, key, sql)
         if isinstance(plan, _Step) and plan.lasts:
             keep_plan(plan.key, sql)

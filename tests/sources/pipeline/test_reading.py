@@ -11,6 +11,7 @@ import pytest
 
 from claim_transformers.claims.engine import connect, fetch, store_rows
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.pipeline import contract
 from claim_transformers.sources.pipeline.contract import RawFile
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
 from claim_transformers.sources.pipeline.records import _Records
@@ -96,6 +97,34 @@ def test_a_folder_that_is_named_like_a_column_and_its_value_says_nothing(connect
     stored = store_rows(connection, "lake_rows", rows, lake, are_few=False)
     for found in (rows, stored):
         assert fetch(connection, found)["CLM_ID"].to_pylist() == ["1", "1"]
+
+
+@pytest.mark.parametrize("last", ["3", " 3", "null", "N"])
+def test_few_rows_are_staged_as_the_engine_stages_many(connection, tmp_path: Path, monkeypatch, last) -> None:
+    layout = Layout(
+        ("CLM_ID", "PAID", "FLAG", "MODIFIER", "ABSENT"),
+        ("CLM_ID",),
+        kinds={"CLM_ID": "id", "PAID": "text", "FLAG": "flag", "MODIFIER": "modifier"},
+        constants={"YEAR": "2016"},
+    )
+    contents = (
+        f"CLM_ID,PAID,FLAG,MODIFIER,Extra\n1,x ,y,tc,e\n2,NULL, ,2,\nbroken\n3,{last},n\u00a0,\u3000gt,\n".encode(),
+        b"MODIFIER,CLM_ID,FLAG,more,row_no\n26,4,1.0,a,b\n,5,0.0,,c\n",
+        b"CLM_ID,FLAG,YEAR\n6,1.0,2017\n7,,\n8,0.0,2015\n",
+    )
+    staged = {}
+    for number, cells in enumerate((-1, 1 << 18)):
+        monkeypatch.setattr(contract, "_FEW_CELLS", cells)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        staged[cells] = _stage(connection, folder, *contents, layout=layout)
+    (many, files), (few, same_files) = staged.values()
+    assert few.equals(many)
+    assert [(file.fixes, file.warnings, file.filled) for file in files] == [
+        (file.fixes, file.warnings, file.filled) for file in same_files
+    ]
+    assert set(few["FLAG"].to_pylist()) == {"Y", "N", "1", "0", None}
+    assert set(few["YEAR"].to_pylist()) == {"2015", "2016", "2017", None}
 
 
 def test_a_missing_optional_column_is_null_and_an_extra_one_is_kept_with_a_warning(connection, tmp_path: Path) -> None:

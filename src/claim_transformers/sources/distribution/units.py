@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from ibis import _
 
 from claim_transformers.claims.cleaning import hash_of_ids
-from claim_transformers.claims.engine import engine_errors, fetch, free_name, load, open_table
+from claim_transformers.claims.engine import engine_errors, fetch, free_name, load, open_table, quote_text
 from claim_transformers.claims.fields import clean_id
 from claim_transformers.claims.files import replacing_file
 from claim_transformers.claims.patient_parts import cut_by_patient, pack_piece, task_engine
@@ -115,7 +115,7 @@ class StageUnit:
                 rows, files = load_function(own)(connection, unit.path, unit.layout, scratch)
                 names = ()
             with replacing_file(target) as temporary, engine_errors(f"staging {unit.name}"):
-                connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO {_quote(temporary)} (FORMAT parquet)")
+                connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO {quote_text(temporary)} (FORMAT parquet)")
             # The layout has done its work, and would travel to every task with all others.
             return replace(
                 unit,
@@ -323,11 +323,7 @@ def _open_unit(connection: Backend, unit: Unit, job: Job) -> ir.Table:
 
 def rows_of(paths: Sequence[Path]) -> str:
     """Rows of files; folders above them that are named like a column and its value, as in lakes, say nothing."""
-    return f"read_parquet([{', '.join(map(_quote, paths))}], union_by_name = true, hive_partitioning = false)"
-
-
-def _quote(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
+    return f"read_parquet([{', '.join(map(quote_text, paths))}], union_by_name = true, hive_partitioning = false)"
 
 
 def check_by_patient(tables: Sequence[StagedTable]) -> None:

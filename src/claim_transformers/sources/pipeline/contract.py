@@ -225,6 +225,8 @@ class StagedTable:
         denials (`tuple[str, ...]`, *optional*): Raw columns that say which claims or lines were denied.
         has_spans (`bool`, *optional*, defaults to `True`):
             Of eligibility, whether it tells when patients were enrolled. If so, a patient without a span was not.
+        is_wide (`bool`, *optional*, defaults to `False`):
+            Whether `to_canonical` takes `claims.wide_rows.WideRows` too.
         whole (`WholeTable`, *optional*): Where `rows` are those of some patients, what is true of all.
     """
 
@@ -249,6 +251,7 @@ class StagedTable:
     warnings: tuple[RowCheck, ...] = ()
     denials: tuple[str, ...] = ()
     has_spans: bool = True
+    is_wide: bool = False
     whole: WholeTable | None = None
 
     @property

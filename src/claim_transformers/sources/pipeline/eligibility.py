@@ -22,7 +22,15 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import ROW_ID
 from claim_transformers.claims.encoded_files import EncodedFiles
-from claim_transformers.claims.engine import create_view, engine_errors, fetch, hold_rows, load, materialize
+from claim_transformers.claims.engine import (
+    create_view,
+    engine_errors,
+    fetch,
+    fetch_rows,
+    hold_rows,
+    load,
+    materialize,
+)
 from claim_transformers.claims.enrollment import (
     ELIGIBILITY_COLUMNS,
     MAX_YEARS_APART,
@@ -135,7 +143,7 @@ def read_people(connection: Backend, folder: Path) -> ir.Table:
         for days in (merged.birth_days, merged.death_days)
     )
     columns = {"known_patient_id": ids, "known_birth_date": births, "known_death_date": deaths}
-    return load(connection, "people", pa.table({**columns, "has_span": pa.array(has_span)}))
+    return load(connection, "people", pa.table({**columns, "is_known_enrolled": pa.array(has_span)}))
 
 
 def _latest(*lines: ir.Table) -> ir.Table:
@@ -235,7 +243,7 @@ def _without(connection: Backend, one: ScreenedTable, leaving: ir.Table, ledger:
     torn = one.rows.semi_join(leaving, ROW_ID).select(
         *ROW_ID, "ledger_type", reason_code=ibis.literal("R_DEMOGRAPHICS")
     )
-    for row in fetch(connection, torn.group_by("source_file", "ledger_type").aggregate(n=_.count())).to_pylist():
+    for row in fetch_rows(connection, torn.group_by("source_file", "ledger_type").aggregate(n=_.count())):
         ledger.entry(row["source_file"], row["ledger_type"]).quarantined["R_DEMOGRAPHICS"] += row["n"]
     flagged, num_flagged = materialize(connection, f"flagged_and_torn_{name}", one.flagged.union(torn))
     rows = create_view(connection, f"settled_of_{name}", one.rows.anti_join(leaving, ROW_ID))
@@ -244,7 +252,7 @@ def _without(connection: Backend, one: ScreenedTable, leaving: ir.Table, ledger:
 
 def _enter(connection: Backend, ledger: Ledger, fix: str, lines: Plan) -> None:
     """Count raw rows, of which each may have given several lines."""
-    for row in fetch(connection, build(_count_rows, lines)).to_pylist():
+    for row in fetch_rows(connection, build(_count_rows, lines)):
         ledger.entry(row["source_file"], "NONE").fixes[fix] += row["n"]
 
 

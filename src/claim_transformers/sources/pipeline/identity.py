@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import ibis
 from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
-from claim_transformers.claims.engine import fetch, hold_rows
+from claim_transformers.claims.engine import add_texts, fetch, fetch_rows, hold_rows, is_named
 from claim_transformers.claims.fields import clean_id, clean_number
 from claim_transformers.claims.planning import Plan, build, to_expression
 from claim_transformers.sources.pipeline.contract import StagedTable
@@ -27,9 +27,12 @@ UNKNOWN_TYPE = "UNKNOWN"
 _MIN_ROWS, _MIN_TIMES_THE_MEAN, _MIN_SHARE, _MIN_OTHERS = 200, 100, 0.001, 20
 
 
-def add_ledger_type(table: StagedTable, rows: Plan) -> Plan:
-    """Add the claim type under which each row is counted."""
-    return build(_with_type, rows, table.claim_type)
+def hold_typed(connection: Backend, table: StagedTable, rows: Plan) -> ir.Table:
+    """Name the rows of a table with the claim type under which each is counted."""
+    name = f"rows_of_{table.name}"
+    if isinstance(table.claim_type, str) and is_named(rows):
+        return add_texts(connection, name, rows, are_few=table.has_few_rows, ledger_type=table.claim_type)
+    return hold_rows(connection, name, build(_with_type, rows, table.claim_type), are_few=table.has_few_rows)
 
 
 def _with_type(rows: ir.Table, claim_type: str | Callable[[ir.Table], ir.StringValue]) -> ir.Table:
@@ -47,39 +50,21 @@ def as_cleaned(table: StagedTable) -> StagedTable:
     return replace(table, kinds={**table.kinds, **dict.fromkeys(ids_of(table), CLEAN)})
 
 
-def clean_ids(connection: Backend, table: StagedTable, ledger: Ledger) -> StagedTable:
+def clean_ids(connection: Backend, table: StagedTable) -> StagedTable:
     """Write data source, patient and claim in one way, so that what is the same is equal from here on."""
-    rows: Plan = table.rows
-    # The claim type may need other rows.
-    if table.derive is not None and not isinstance(table.claim_type, str):
-        rows = build(table.derive, rows)
-    counts = build(_count_mended, add_ledger_type(table, rows), ids_of(table), table.patient_column)
-    for row in fetch(connection, counts).to_pylist():
-        if row["n"]:
-            ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += int(row["n"])
     written = build(write_ids, table.rows, ids_of(table), table.patient_column)
     rows = hold_rows(connection, f"ids_of_{table.name}", written, are_few=table.has_few_rows)
     return replace(as_cleaned(table), rows=rows)
 
 
-def _write(rows: ir.Table, name: str, patient: str) -> ir.StringValue:
+def write_id(rows: ir.Table, name: str, patient: str) -> ir.StringValue:
+    """Write an id in one way."""
     return clean_id(rows[name]) if name == patient else clean_number(rows[name])
-
-
-def is_changed_id(rows: ir.Table, name: str, patient: str) -> ir.BooleanValue:
-    """Whether an id is written otherwise than it came."""
-    return ~rows[name].identical_to(_write(rows, name, patient))
-
-
-def _count_mended(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Table:
-    """Count the rows in which an id is not lost but written otherwise."""
-    is_mended = ibis.or_(*(rows[name] != _write(rows, name, patient) for name in names)).fill_null(False)
-    return rows.group_by("source_file", "ledger_type").aggregate(n=is_mended.sum())
 
 
 def write_ids(rows: ir.Table, names: Collection[str], patient: str) -> ir.Table:
     """Write some ids, of which one is that of the patient, in one way."""
-    return rows.mutate(**{name: _write(rows, name, patient) for name in names})
+    return rows.mutate(**{name: write_id(rows, name, patient) for name in names})
 
 
 def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:
@@ -100,7 +85,7 @@ def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledge
     much = to_expression(counts).filter(_.num_rows >= least)
     keyed = rows.mutate(patient_hash=hash_of_ids(rows, [table.patient_column]))
     found = keyed.semi_join(much, "patient_hash").group_by("source_file", "ledger_type").aggregate(n=_.count())
-    for row in fetch(connection, found).to_pylist():
+    for row in fetch_rows(connection, found):
         ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_ID_SHARE"] += row["n"]
 
 

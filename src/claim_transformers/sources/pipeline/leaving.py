@@ -17,7 +17,7 @@ from claim_transformers.claims.cleaning import (
     find_superseded,
     hash_of_ids,
 )
-from claim_transformers.claims.engine import create_view, materialize
+from claim_transformers.claims.engine import create_view, materialize, name_columns
 from claim_transformers.claims.planning import Plan, build
 from claim_transformers.claims.quality import RowCheck, check_future, check_life
 from claim_transformers.claims.reversals import Reversal, find_reversals, is_negative
@@ -55,6 +55,7 @@ class _Leaving:
     def settle(self, rows: ir.Table) -> tuple[ir.Table, int]:
         """Give every row that leaves its first reason and its `ledger_type`."""
         name, every = f"flagged_{self.name}", self._union()
+        rows = name_columns(self.connection, rows, {column: column for column in (*ROW_ID, "ledger_type")})
         if every is None:
             return materialize(self.connection, name, build(_nothing, rows))
         return materialize(self.connection, name, build(_with_first_reason, rows, every))
@@ -107,8 +108,11 @@ def flag_rows(
     """
     leaving = _Leaving(connection, table.name)
     repeated: ir.Table | None
+    keys = {f"key_{place}": column for place, column in enumerate(table.row_key)}
+    kinds = {key: table.kinds[column] for key, column in keys.items() if column in table.kinds}
+    keyed = name_columns(connection, table.rows, {column: column for column in ROW_ID} | keys)
     repeated, number = materialize(
-        connection, f"repeated_{table.name}", build(find_repeated_keys, table.rows, table.row_key, table.kinds)
+        connection, f"repeated_{table.name}", build(find_repeated_keys, keyed, tuple(keys), kinds)
     )
     repeated = repeated if number else None
     if repeated is not None:
@@ -124,9 +128,7 @@ def flag_rows(
         shared, number = materialize(
             connection,
             f"shared_{table.name}",
-            build(find_shared_claims, table.rows, table.claim_key, table.patient_column)
-            if table.whole is None
-            else table.whole.shared_claims,
+            _shared_claims(connection, table) if table.whole is None else table.whole.shared_claims,
         )
         if number:
             leaving.add(_SHARED, build(_of_claims, table.rows, shared, table.claim_key))
@@ -138,6 +140,12 @@ def flag_rows(
     if table.target != "eligibility":
         _add_doubtful_keys(leaving, repeated, negative)
     return leaving.settle(rows)
+
+
+def _shared_claims(connection: Backend, table: StagedTable) -> Plan:
+    keys = {f"key_{place}": column for place, column in enumerate(table.claim_key)}
+    rows = name_columns(connection, table.rows, {**keys, "patient": table.patient_column})
+    return build(find_shared_claims, rows, tuple(keys), "patient")
 
 
 def _of_claims(rows: ir.Table, shared: ir.Table, claim_key: Sequence[str]) -> ir.Table:

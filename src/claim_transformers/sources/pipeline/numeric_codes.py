@@ -9,8 +9,10 @@ procedure, while floats of `038.9` and `4019` have it behind two and four.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,13 +50,14 @@ class ColumnFacts:
         return {"F_CODE_FORM": number} if number else {}
 
 
-def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str]) -> ColumnFacts:
+def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str], held: pa.Table | None = None) -> ColumnFacts:
     """Refuse a file in which codes or ids came as numbers; tell which columns hold values, and which flags are floats.
 
     Args:
         path (`Path`): Parquet file, of its own or of the fields of delimited text.
         file (`str`): Name for messages.
         kinds (`Mapping[str, str]`): Kinds of the columns that are read, by their names in the file.
+        held (`pa.Table`, *optional*): All its rows, where they are read already.
 
     Returns:
         [`ColumnFacts`]: The columns.
@@ -65,9 +68,7 @@ def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str]) -> Colum
     with pq.ParquetFile(path) as parquet:
         schema = parquet.schema_arrow
         names = schema.names
-        filled = _find_filled(parquet, schema)
-        # Reading the columns of a small file one by one takes longer than looking at them.
-        held = parquet.read() if parquet.metadata.num_rows <= _ROWS else None
+        filled = _find_filled(parquet, schema) if held is None else frozenset(filter(partial(_is_filled, held), names))
         wrong: dict[tuple[str, str], list[str]] = {}
         whole: dict[str, int] = {}
         for name in names:
@@ -107,6 +108,13 @@ def _is_pointed(found: pa.DataType) -> bool:
     return bool(pa.types.is_floating(found) or pa.types.is_decimal(found))
 
 
+def _is_filled(rows: pa.RecordBatch | pa.Table, name: str) -> bool:
+    """Whether a column holds any value; some writers have no null for a missing float."""
+    if pa.types.is_floating(rows.schema.field(name).type):
+        return bool(pc.any(pc.invert(pc.is_null(rows[name], nan_is_null=True))).as_py())
+    return bool(rows[name].null_count < rows.num_rows)
+
+
 def _find_filled(parquet: pq.ParquetFile, schema: pa.Schema) -> frozenset[str]:
     """The columns that hold any value."""
     metadata = parquet.metadata
@@ -120,9 +128,8 @@ def _find_filled(parquet: pq.ParquetFile, schema: pa.Schema) -> frozenset[str]:
                 if any(facts.num_values for facts in found):
                     filled.add(name)
                 continue
-        # Some writers have no statistics, and some no null for a missing float.
-        batches = parquet.iter_batches(_ROWS, columns=[name])
-        if any(pc.any(pc.invert(pc.is_null(batch[name], nan_is_null=True))).as_py() for batch in batches):
+        # Some writers have no statistics.
+        if any(_is_filled(batch, name) for batch in parquet.iter_batches(_ROWS, columns=[name])):
             filled.add(name)
     return frozenset(filled)
 
@@ -130,15 +137,24 @@ def _find_filled(parquet: pq.ParquetFile, schema: pa.Schema) -> frozenset[str]:
 def _texts(parquet: pq.ParquetFile, held: pa.Table | None, name: str, pattern: str) -> tuple[pa.Array, int]:
     """The different texts of a column and how many it has, none unless all are of a pattern."""
     parts, number = [], 0
+    if held is not None and not _can_match(held[name], pattern):
+        return pa.nulls(0, pa.string()), 0
     for batch in parquet.iter_batches(_ROWS, columns=[name]) if held is None else held.select([name]).to_batches():
         texts = pc.utf8_trim_whitespace(batch[name].cast(pa.string()))
         texts = texts.filter(pc.fill_null(pc.not_equal(texts, ""), False))
         # Nearly every column shows within its first rows that it is no column of floats.
         if not pc.all(pc.match_substring_regex(texts, pattern)).as_py():
-            return pa.array([], pa.string()), 0
+            return pa.nulls(0, pa.string()), 0
         number += len(texts)
         parts.append(texts.unique())
     return pa.chunked_array(parts, pa.string()).unique(), number
+
+
+def _can_match(column: pa.ChunkedArray, pattern: str) -> bool:
+    """Whether the first text of a column is of a pattern, as all must be; a blank one says nothing."""
+    first = next((text for text in column if text.is_valid), None)
+    text = "" if first is None else first.cast(pa.string()).as_py().strip()
+    return not text or re.search(pattern, text) is not None
 
 
 def are_floats(different: pa.Array, *, may_have_dot: bool) -> bool:

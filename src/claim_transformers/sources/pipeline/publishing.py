@@ -17,7 +17,7 @@ from claim_transformers.claims.dates import DATE_CODES, settle_dates
 from claim_transformers.claims.engine import engine_errors, hold_rows
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.packing import Integers
-from claim_transformers.claims.planning import Plan, build
+from claim_transformers.claims.planning import Plan, build, build_wide
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import conform, write_table
 from claim_transformers.claims.volume import MonthCounts
@@ -107,14 +107,18 @@ def _complete(
     for one in becoming:
         # The engine computes what a view of its own gives once, and what stands in one query as often as it is used.
         to_canonical = one.table.to_folded if is_folded and one.table.to_folded else one.table.to_canonical
-        lines = build(to_canonical, one.rows)
+        lines = (build_wide if one.table.is_wide else build)(to_canonical, one.rows)
         parts.append(hold_rows(connection, f"lines_of_{one.table.name}", lines, are_few=one.table.has_few_rows))
     names = list(dict.fromkeys(name for lines in parts for name in lines.columns))
     settled = [
         build(_settle, lines, names, target, source, keys, one.table.claim_type, extract_date)
         for one, lines in zip(becoming, parts, strict=True)
     ]
-    return settled[0] if len(settled) == 1 else build(ibis.union, *settled, distinct=False)
+    return build(_union, *settled)
+
+
+def _union(*lines: ir.Table) -> ir.Table:
+    return ibis.union(*lines, distinct=False) if len(lines) > 1 else lines[0]
 
 
 def _settle(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import ibis
 
 from claim_transformers.claims.dates import MAX_CLAIM_DAYS
-from claim_transformers.claims.engine import fetch
+from claim_transformers.claims.engine import fetch_rows
 from claim_transformers.claims.fields import DateFormat, parse_date
 from claim_transformers.claims.planning import build
 
@@ -46,7 +46,7 @@ class Qualifiers:
         """Read the different values of the columns."""
         found: set[str] = set()
         for column in columns:
-            values = fetch(connection, build(_different, rows, column))["value"].to_pylist()
+            values = [row["value"] for row in fetch_rows(connection, build(_different, rows, column))]
             found |= {value for value in values if value is not None}
         by_word = {value: _word_of(value) for value in sorted(found)}
         return cls(

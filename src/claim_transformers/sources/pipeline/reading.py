@@ -11,7 +11,7 @@ import csv
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ import ibis.expr.operations as ops
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import engine_errors, free_name
+from claim_transformers.claims.engine import engine_errors, free_name, load, quote_name, quote_text
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
@@ -27,6 +27,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile, check_files_differ, have_few_cells, name_apart
 from claim_transformers.sources.pipeline.fixed_width import cut_file
+from claim_transformers.sources.pipeline.held_rows import hold_rows_of, join_held, mend_texts, name_texts
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
 from claim_transformers.sources.pipeline.staging import staging_elsewhere
@@ -42,6 +43,9 @@ _DELIMITERS = {",": "a comma", "|": "a pipe", "\t": "a tab", ";": "a semicolon"}
 # Columns that staging and quarantine add; a raw column of such a name is renamed.
 _RESERVED = frozenset(("source_file", "row_no", "ledger_type", "reason_code", "stage", "raw_line"))
 _REJECT_REASONS = {"INVALID ENCODING": "R_ENC"}
+_NO_REJECTS = pa.table(
+    {"row_no": pa.nulls(0, pa.int64()), **dict.fromkeys(("reason_code", "raw_line"), pa.nulls(0, pa.string()))}
+)
 _view_numbers = itertools.count()
 _STAGED = "staged_"
 
@@ -104,11 +108,15 @@ class _Fingerprint:
 
 @dataclass(frozen=True)
 class _Select:
-    """How the rows of a file are read: SQL of its columns, all text, of the number of a row, of where they lie."""
+    """How the rows of a file are read: SQL of its columns, all text, of the number of a row, of where they lie.
+
+    Few rows of text are `held`: the engine takes longer to plan their columns than to copy them.
+    """
 
     columns: str
     row_no: str
     source: str
+    held: pa.Table | None = None
 
 
 def stage_files(
@@ -152,15 +160,19 @@ def stage_files(
                 select, raw_file = stage(connection, raw_path, layout, target)
             selects.append(select)
             staged.append(name_apart(raw_file, staged, path, position, may_repeat=may_repeat))
+            are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
+            if not are_few:
+                selects = [replace(one, held=None) for one in selects]
     if not may_repeat:
         check_files_differ(staged)
-    parts = [
-        f"SELECT {select.columns}, {_quote(file.name)} AS source_file, {select.row_no} AS row_no FROM {select.source}"
-        for select, file in zip(selects, staged, strict=True)
-    ]
     with engine_errors(f"staging {name}"):
-        staged_name, rows = free_name(connection, f"{_STAGED}{name}"), " UNION ALL BY NAME ".join(parts)
-        are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
+        staged_name = free_name(connection, f"{_STAGED}{name}")
+        if (held := join_held([one.held for one in selects], [file.name for file in staged])) is not None:
+            return load(connection, staged_name, held), tuple(staged)
+        rows = " UNION ALL BY NAME ".join(
+            f"SELECT {one.columns}, {quote_text(file.name)} AS source_file, {one.row_no} AS row_no FROM {one.source}"
+            for one, file in zip(selects, staged, strict=True)
+        )
         connection.raw_sql(f'CREATE {"TEMP TABLE" if are_few else "VIEW"} "{staged_name}" AS {rows}')
         return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
 
@@ -200,19 +212,20 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
             _check_type(path.name, column, schema.field(column).type, layout.kinds.get(known, ""))
     kinds = _kinds_of(names, layout)
     try:
-        facts, untidy = find_numeric_codes(path, path.name, kinds), find_untidy(path, kinds)
+        held = hold_rows_of(path)
+        facts, untidy = find_numeric_codes(path, path.name, kinds, held), find_untidy(path, kinds, held)
     except (pa.ArrowInvalid, OSError) as error:
         # The message of the engine can hold the cell.
         raise ClaimDataError(
             "E_PARQUET", f"expected whole pages with text in UTF-8 in {path.name}, found others: write it again"
         ) from error
     expressions = [
-        f"nullif({_as_text(column, facts, untidy)}, '') AS \"{_identifier(known)}\"" for column, known in names.items()
+        f"nullif({_as_text(column, facts, untidy)}, '') AS {quote_name(known)}" for column, known in names.items()
     ]
     select = _Select(
         ", ".join(expressions + _filled_in(names, layout)),
         "file_row_number + 1",
-        f"read_parquet({_quote(str(path))}, file_row_number = true, binary_as_string = true, "
+        f"read_parquet({quote_text(path)}, file_row_number = true, binary_as_string = true, "
         "hive_partitioning = false)",
     )
     if not num_rows:
@@ -229,6 +242,25 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         filled=frozenset(known for column, known in names.items() if column in facts.filled),
         codes=_count_codes(names, layout, untidy),
     )
+
+
+def _select_texts(
+    file: str, target: Path, names: Mapping[str, str], layout: Layout, *, is_numbered: bool
+) -> tuple[_Select, ColumnFacts, UntidyText]:
+    """How the fields of a file are read that lie in a parquet file as text, with numbers of rows or without."""
+    kinds, held = _kinds_of(names, layout), hold_rows_of(target)
+    facts, untidy = find_numeric_codes(target, file, kinds, held), find_untidy(target, kinds, held)
+    expressions = [f"{_as_text(column, facts, untidy)} AS {quote_name(known)}" for column, known in names.items()]
+    # A raw column of this name would be mistaken for the number of the row.
+    if held is not None and "row_no" not in names:
+        held = name_texts(mend_texts(held, facts, untidy), names, *_absent(names, layout), is_numbered)
+    select = _Select(
+        ", ".join(expressions + _filled_in(names, layout)),
+        "row_no" if is_numbered else "file_row_number + 1",
+        f"read_parquet({quote_text(target)}, file_row_number = true, hive_partitioning = false)",
+        None if "row_no" in names else held,
+    )
+    return select, facts, untidy
 
 
 def _kinds_of(names: Mapping[str, str], layout: Layout) -> dict[str, str]:
@@ -253,7 +285,7 @@ def _as_text(column: str, facts: ColumnFacts, untidy: UntidyText) -> str:
     """SQL of a column as text; a column of numbers that holds none, but NaN, is null."""
     if column not in facts.filled:
         return "CAST(NULL AS VARCHAR)"
-    text = untidy.tidy(column, f'CAST("{_identifier(column)}" AS VARCHAR)')
+    text = untidy.tidy(column, f"CAST({quote_name(column)} AS VARCHAR)")
     return f"nullif(regexp_replace({text}, '[.]0+$', ''), 'nan')" if column in facts.whole else text
 
 
@@ -293,14 +325,7 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
         warnings["W_RAW_LINES"] = print_of_file.num_lines
     if not num_rows:
         warnings["W_NO_ROWS"] = 1
-    kinds = _kinds_of(names, layout)
-    facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
-    expressions = [f'{_as_text(column, facts, untidy)} AS "{_identifier(known)}"' for column, known in names.items()]
-    select = _Select(
-        ", ".join(expressions + _filled_in(names, layout)),
-        "row_no" if rejects.num_rows else "file_row_number + 1",
-        f"read_parquet({_quote(str(target))}, file_row_number = true, hive_partitioning = false)",
-    )
+    select, facts, untidy = _select_texts(path.name, target, names, layout, is_numbered=bool(rejects.num_rows))
     raw_file = RawFile(
         path.name,
         num_rows,
@@ -341,14 +366,7 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     )
     present = [name for name, place in layout.positions.items() if sum(place) - 1 <= cut.record_length]
     names = dict(zip(present, present, strict=True))
-    kinds = _kinds_of(names, layout)
-    facts, untidy = find_numeric_codes(target, path.name, kinds), find_untidy(target, kinds)
-    expressions = [f'{_as_text(name, facts, untidy)} AS "{_identifier(name)}"' for name in names]
-    select = _Select(
-        ", ".join(expressions + _filled_in(names, layout)),
-        "row_no",
-        f"read_parquet({_quote(str(target))}, hive_partitioning = false)",
-    )
+    select, facts, untidy = _select_texts(path.name, target, names, layout, is_numbered=True)
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
     warnings = {"W_RAW_LINES": print_of_file.num_lines} if cut.rejects.num_rows else {}
@@ -521,12 +539,17 @@ def _match_header(
     return names, fixes, warnings
 
 
-def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
+def _absent(names: Mapping[str, str], layout: Layout) -> tuple[list[str], dict[str, str]]:
+    """The columns of the layout that a file lacks, and those that are constant instead."""
     present = set(names.values())
     constants = {name: value for name, value in layout.constants.items() if name not in present}
-    absent = [name for name in layout.optional if name not in present and name not in constants]
+    return [name for name in layout.optional if name not in present and name not in constants], constants
+
+
+def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
+    absent, constants = _absent(names, layout)
     return [f'CAST(NULL AS VARCHAR) AS "{name}"' for name in absent] + [
-        f'{_quote(value)} AS "{name}"' for name, value in constants.items()
+        f'{quote_text(value)} AS "{name}"' for name, value in constants.items()
     ]
 
 
@@ -554,33 +577,29 @@ def _parse(
     """Write the readable rows to `target` as strings and return the rejects: row_no, reason_code, raw_line."""
     number = next(_view_numbers)
     rejects, scans = f"rejects_{number}", f"reject_scans_{number}"
-    columns = ", ".join(f"{_quote(name)}: 'VARCHAR'" for name in header)
+    columns, quote = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header), quote_text(layout.quote)
     read = (
-        f"read_csv({_quote(str(path))}, auto_detect = false, header = true, delim = {_quote(layout.delimiter)}, "
-        f"quote = {_quote(layout.quote)}, escape = {_quote(layout.quote)}, nullstr = '', "
+        f"read_csv({quote_text(path)}, auto_detect = false, header = true, nullstr = '', "
+        f"delim = {quote_text(layout.delimiter)}, quote = {quote}, escape = {quote}, "
         f"columns = {{{columns}}}, strict_mode = true, "
         f"null_padding = false, store_rejects = true, rejects_table = '{rejects}', rejects_scan = '{scans}', "
-        f"rejects_limit = 0, hive_partitioning = false, encoding = {_quote(layout.encoding)})"
+        f"rejects_limit = 0, hive_partitioning = false, encoding = {quote_text(layout.encoding)})"
     )
-    into = f"TO {_quote(str(target))} (FORMAT parquet)"
+    into = f"TO {quote_text(target)} (FORMAT parquet)"
     with engine_errors(f"reading {file} (is it delimited text with one header line?)"):
         connection.raw_sql(f"COPY (SELECT * FROM {read}) {into}")
-        # A line can have several faults; the header is line 1.
-        found = connection.con.sql(
-            f"SELECT line - 1 AS row_no, first(error_type ORDER BY error_type) AS error_type, "
-            f"first(csv_line) AS raw_line FROM {rejects} GROUP BY line ORDER BY line"
-        ).to_arrow_table()
-        if found.num_rows:
+        found = _NO_REJECTS
+        if connection.raw_sql(f"SELECT 1 FROM {rejects} LIMIT 1").fetchall():
+            # A line can have several faults; the header is line 1.
+            found = connection.con.sql(
+                f"SELECT line - 1 AS row_no, first(error_type ORDER BY error_type) AS reason_code, "
+                f"first(csv_line) AS raw_line FROM {rejects} GROUP BY line ORDER BY line"
+            ).to_arrow_table()
+            reasons = [_REJECT_REASONS.get(str(error), "R_NCOLS") for error in found["reason_code"].to_pylist()]
+            found = found.set_column(1, "reason_code", pa.array(reasons, pa.string())).cast(_NO_REJECTS.schema)
             _number_rows(connection, target, rejects)
         connection.raw_sql(f"DROP TABLE IF EXISTS {rejects}; DROP TABLE IF EXISTS {scans}")
-    reasons = [_REJECT_REASONS.get(str(error), "R_NCOLS") for error in found["error_type"].to_pylist()]
-    return pa.table(
-        {
-            "row_no": found["row_no"].cast(pa.int64()),
-            "reason_code": pa.array(reasons, pa.string()),
-            "raw_line": found["raw_line"].cast(pa.string()),
-        }
-    )
+    return found
 
 
 def _number_rows(connection: Backend, target: Path, rejects: str) -> None:
@@ -592,16 +611,8 @@ def _number_rows(connection: Backend, target: Path, rejects: str) -> None:
         "gaps AS (SELECT row_no - num_rejected AS num_before, max(num_rejected) AS num_rejected FROM numbers "
         "GROUP BY 1) "
         "SELECT rows.* EXCLUDE (file_row_number), file_row_number + 1 + coalesce(num_rejected, 0) AS row_no "
-        f"FROM read_parquet({_quote(str(target))}, file_row_number = true, hive_partitioning = false) AS rows "
+        f"FROM read_parquet({quote_text(target)}, file_row_number = true, hive_partitioning = false) AS rows "
         "ASOF LEFT JOIN gaps ON rows.file_row_number >= gaps.num_before ORDER BY row_no) "
-        f"TO {_quote(str(numbered))} (FORMAT parquet)"
+        f"TO {quote_text(numbered)} (FORMAT parquet)"
     )
     numbered.replace(target)
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _identifier(name: str) -> str:
-    return name.replace('"', '""')

@@ -6,7 +6,6 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +17,16 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import ROW_ID, find_failing_rows
 from claim_transformers.claims.coding import count_codes, find_changed_columns, rewrite_codes, survey_codes
-from claim_transformers.claims.engine import engine_errors, fetch, hold_rows, is_computed, materialize
+from claim_transformers.claims.engine import (
+    engine_errors,
+    fetch,
+    fetch_columns,
+    fetch_rows,
+    hold_rows,
+    is_computed,
+    is_named,
+    join_rows,
+)
 from claim_transformers.claims.fields import clean_word
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.planning import Plan, build
@@ -29,12 +37,12 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable
 from claim_transformers.sources.pipeline.identity import (
     UNKNOWN_TYPE,
-    add_ledger_type,
     as_cleaned,
     clean_ids,
+    hold_typed,
     ids_of,
-    is_changed_id,
     warn_id_share,
+    write_id,
 )
 from claim_transformers.sources.pipeline.leaving import NETTED, checks_of, flag_rows
 from claim_transformers.sources.pipeline.reading import are_as_read
@@ -68,28 +76,28 @@ def screen_table(
 ) -> ScreenedTable:
     """Decide for every row of a staged table whether it stays, and enter it in the ledger."""
     with engine_errors(f"screening {table.name}"):
-        if (are_few := table.has_few_rows) and not is_computed(connection, table.rows):
-            table = replace(table, rows=materialize(connection, f"raw_of_{table.name}", table.rows)[0])
+        are_few, knows_spans = table.has_few_rows, has_spans and people is not None
+        if not (is_computed(connection, table.rows) if are_few else is_named(table.rows)):
+            rows = hold_rows(connection, f"raw_of_{table.name}", table.rows, are_few=are_few)
+            table = replace(table, rows=rows)
         as_received, table = table, as_cleaned(table)
-        look = partial(_look_at, connection, people=people, has_spans=has_spans)
         checks = checks_of(table, people, extract_date)
-        rows, facts = look(table, checks)
+        rows, beside, facts = _look_at(connection, table, checks, people, knows_spans)
         if any(row["changed_ids"] for row in facts):
-            table = clean_ids(connection, table, ledger)
-            rows, facts = look(table, checks)
+            _enter_mended_ids(facts, ledger)
+            table = clean_ids(connection, table)
+            rows, beside, facts = _look_at(connection, table, checks, people, knows_spans)
         _enter_rows_in(table, facts, ledger)
         warn_id_share(connection, table, rows, ledger)
         has_failing, has_negative = (any(row[name] for row in facts) for name in ("failing", "negative"))
-        beside = build(_beside_people, rows, people, table.patient_column)
         flagged, num_flagged = flag_rows(
             connection, table, rows, build(find_failing_rows, beside, checks) if has_failing else None, has_negative
         )
         _enter_flagged(connection, flagged, num_flagged, ledger)
         _enter_notes(table, facts, ledger)
         if num_flagged:
-            leaving = build(_only, rows, flagged)
-            counts = build(_count_facts, leaving, people, table.patient_column, has_spans, table.warnings)
-            _enter_notes(table, fetch(connection, counts).to_pylist(), ledger, sign=-1)
+            counts = build(_count_facts, build(_only, beside, flagged), knows_spans, table.warnings)
+            _enter_notes(table, fetch_rows(connection, counts), ledger, sign=-1)
             staying = build(_without, rows, flagged)
             rows = hold_rows(connection, f"staying_of_{table.name}", staying, are_few=are_few)
         rows = _rewrite(connection, as_received, rows, flagged if num_flagged else None, ledger)
@@ -100,45 +108,51 @@ def _look_at(
     connection: Backend,
     table: StagedTable,
     checks: Sequence[RowCheck],
-    *,
     people: ir.Table | None,
-    has_spans: bool,
-) -> tuple[ir.Table, list[dict[str, Any]]]:
-    """Rows that know their type, and by file and type what one pass over them finds."""
-    rows: Plan = table.rows if table.derive is None else build(table.derive, table.rows)
-    rows = hold_rows(connection, f"rows_of_{table.name}", add_ledger_type(table, rows), are_few=table.has_few_rows)
-    of_all = (checks, table.reversal, ids_of(table))
-    counts = build(_count_facts, rows, people, table.patient_column, has_spans, table.warnings, *of_all)
-    return rows, fetch(connection, counts).to_pylist()
+    knows_spans: bool,
+) -> tuple[ir.Table, ir.Table, list[dict[str, Any]]]:
+    """Rows that know their type, also beside their patients, and by file and type what one pass over them finds."""
+    rows = hold_typed(connection, table, table.rows if table.derive is None else build(table.derive, table.rows))
+    beside, patient = rows, table.patient_column
+    if people is not None:
+        # A view names none of the columns, of which checks read few.
+        beside = join_rows(connection, "rows_beside_people", rows, people, patient, "known_patient_id")
+    of_all = (checks, table.reversal, ids_of(table), patient)
+    counts = build(_count_facts, beside, knows_spans, table.warnings, *of_all)
+    return rows, beside, fetch_rows(connection, counts)
 
 
 def _count_facts(
     rows: ir.Table,
-    people: ir.Table | None,
-    patient: str,
-    has_spans: bool,
+    knows_spans: bool,
     warnings: Sequence[RowCheck],
     checks: Sequence[RowCheck] = (),
     reversal: Reversal | None = None,
     ids: Sequence[str] = (),
+    patient: str = "",
 ) -> ir.Table:
-    """Count rows, those with ids to be written otherwise, failing, negative, unenrolled, and each warning."""
-    rows = _beside_people(rows, people, patient)
+    """Count rows, those with ids that change or are mended, failing, negative, unenrolled, and each warning."""
     nothing = ibis.literal(False)
     facts = {
-        "changed_ids": ibis.or_(nothing, *(is_changed_id(rows, name, patient) for name in ids)),
+        "changed_ids": ibis.or_(nothing, *(~rows[name].identical_to(write_id(rows, name, patient)) for name in ids)),
+        "mended_ids": ibis.or_(
+            nothing, *((rows[name] != write_id(rows, name, patient)).fill_null(False) for name in ids)
+        ),
         "failing": ibis.or_(nothing, *(check.fails(rows).fill_null(False) for check in checks)),
         "negative": nothing if reversal is None else reversal.is_void(rows),
-        "unenrolled": ~rows.has_span.fill_null(False) if people is not None and has_spans else nothing,
+        "unenrolled": ~rows.is_known_enrolled.fill_null(False) if knows_spans else nothing,
         **{f"n_{position}": check.fails(rows) for position, check in enumerate(warnings)},
     }
     counts = {name: rows.count(where=is_so) for name, is_so in facts.items()}
     return rows.group_by("source_file", "ledger_type").aggregate(n=_.count(), **counts)
 
 
-def _beside_people(rows: ir.Table, people: ir.Table | None, patient: str) -> ir.Table:
-    """Rows with what is known of their patient."""
-    return rows if people is None else rows.left_join(people, rows[patient] == people.known_patient_id)
+def _enter_mended_ids(facts: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
+    for row in facts:
+        if row["mended_ids"]:
+            ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += row[
+                "mended_ids"
+            ]
 
 
 def _enter_notes(
@@ -256,7 +270,7 @@ def enter_files(table: StagedTable, counts: Mapping[tuple[str, str], int], ledge
 def _enter_flagged(connection: Backend, flagged: ir.Table, num_flagged: int, ledger: Ledger) -> None:
     if not num_flagged:
         return
-    for row in fetch(connection, build(_count_by, flagged, "reason_code")).to_pylist():
+    for row in fetch_rows(connection, build(_count_by, flagged, "reason_code")):
         entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
         if row["reason_code"] == NETTED:
             entry.netted_out += row["n"]
@@ -272,11 +286,14 @@ def _rewrite(
     staying, has_lost_diagnoses = rows, False
     coded: Plan = rows
     raw = table.rows if flagged is None else build(_without, table.rows, flagged)
+    few = _hold_codes(connection, table, staying)
     for group in table.code_columns:
         # Columns that need no other rows are looked at without the joins of `derive`.
         source = raw if set(group.columns) <= set(table.rows.columns) else staying
         system = group.system_of
-        counted = _count_codes(connection, table, group, flagged)
+        is_held = few is not None and group.system is not None and {*group.columns} <= {*few.column_names}
+        held = few.select(group.columns) if few is not None and is_held else None
+        counted = _count_codes(connection, table, group, flagged) if held is None else _count_held(held)
         surveys = survey_codes(
             connection, source, group.columns, group.systems, system, tolerant=group.tolerant, counted=counted
         )
@@ -285,7 +302,7 @@ def _rewrite(
             has_lost_diagnoses |= survey.system in _DIAGNOSIS_SYSTEMS and bool(survey.quarantined)
         codes = pa.concat_arrays([survey.changed for survey in surveys])
         if len(codes):
-            columns = find_changed_columns(connection, source, group.columns, codes)
+            columns = find_changed_columns(connection, source, group.columns, codes, held)
             coded = build(rewrite_codes, coded, columns, group.systems, system, tolerant=group.tolerant)
     is_same = coded is staying
     held = staying if is_same else hold_rows(connection, f"coded_of_{table.name}", coded, are_few=table.has_few_rows)
@@ -310,6 +327,18 @@ def _count_codes(
     return counted.filter(pc.greater(counted["occurrences"], 0))
 
 
+def _hold_codes(connection: Backend, table: StagedTable, rows: ir.Table) -> pa.Table | None:
+    """Few rows with the codes of known systems, which are counted in memory: a query of each would be planned."""
+    names = dict.fromkeys(name for group in table.code_columns if group.system is not None for name in group.columns)
+    columns = [name for name in names if name in rows.columns]
+    return fetch_columns(connection, rows, columns) if columns and table.has_few_rows else None
+
+
+def _count_held(held: pa.Table) -> pa.Table:
+    codes = pa.chunked_array([chunk for column in held.columns for chunk in column.chunks], pa.string())
+    return pa.table(codes.drop_null().value_counts().flatten(), ["raw", "occurrences"])
+
+
 def _codes_of(rows: ir.Table, flagged: ir.Table, columns: Sequence[str]) -> ir.Table:
     return count_codes(_only(rows, flagged), columns, "").drop("system")
 
@@ -321,7 +350,7 @@ def _enter_diagnoses(connection: Backend, table: StagedTable, rows: ir.Table, co
         return
 
     def count(rows: ir.Table) -> Counter[str]:
-        counts = fetch(connection, build(_count_filled, rows, names)).to_pylist()
+        counts = fetch_rows(connection, build(_count_filled, rows, names))
         return Counter({row["source_file"]: row["n"] for row in counts})
 
     ledger.add_diagnoses(count(rows), count(coded))

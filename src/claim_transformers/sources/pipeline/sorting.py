@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from claim_transformers.claims.planning import Plan
 
 _ROWS_PER_RANGE = 1 << 18
+_FEW_ROWS = 1 << 12
 _MOST_RANGES = 512  # each is an open file
 _SAMPLED_ROWS_PER_RANGE = 1 << 12
 _ROWS_PER_BATCH = 1 << 16
@@ -54,7 +55,13 @@ def sort_batches(
     """
     num_ranges = min(-(-num_rows // _ROWS_PER_RANGE), _MOST_RANGES)
     bounds = _find_bounds(connection, to_expression(rows), num_rows, num_ranges) if num_ranges > 1 else []
-    batches = map(encode, read_batches(connection, rows, rows_per_batch=_ROWS_PER_BATCH, names=names))
+    read = (
+        # Read as a stream, a query is planned twice.
+        fetch(connection, rows, names).to_batches()
+        if num_rows <= _FEW_ROWS
+        else read_batches(connection, rows, rows_per_batch=_ROWS_PER_BATCH, names=names)
+    )
+    batches = map(encode, read)
     if not len(bounds):
         if (first := next(batches, None)) is not None:
             held = pa.Table.from_batches([first, *batches]).combine_chunks()

@@ -8,7 +8,7 @@ when rows are screened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from claim_transformers.claims.engine import quote_text
 from claim_transformers.sources.pipeline.numeric_codes import is_text
 
 # Longer flags are words, such as a code type.
@@ -55,17 +56,25 @@ class UntidyText:
         """SQL of the text of a column in its one writing, null where it stands for nothing."""
         if column not in self.kinds:
             return text
-        trimmed, kind = f"trim({text}, {_literal(_BLANKS)})", self.kinds[column]
-        written, words = trimmed, ", ".join(map(_literal, _NO_VALUES))
+        trimmed, kind = f"trim({text}, {quote_text(_BLANKS)})", self.kinds[column]
+        written, words = trimmed, ", ".join(map(quote_text, _NO_VALUES))
         if kind == "flag":
             written = f"CASE WHEN length({trimmed}) <= {_MAX_FLAG} THEN upper({trimmed}) ELSE {trimmed} END"
         elif kind == "modifier":
             written = f"CASE WHEN regexp_full_match({trimmed}, '{_MODIFIER}') THEN upper({trimmed}) END"
         return f"CASE WHEN lower({trimmed}) IN ({words}) THEN NULL ELSE {written} END"
 
+    def mend(self, column: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The texts of a column as [`tidy`] writes them."""
+        if column not in self.kinds:
+            return texts
+        return pa.chunked_array([_write(chunk, self.kinds[column])[0] for chunk in texts.chunks], texts.type)
 
-def find_untidy(path: Path, kinds: Mapping[str, str]) -> UntidyText:
+
+def find_untidy(path: Path, kinds: Mapping[str, str], held: pa.Table | None = None) -> UntidyText:
     """Find the columns of a parquet file with text that has blanks around it, stands for nothing or has a wrong form.
+
+    `held` are all its rows, where they are read already.
 
     Examples:
         >>> import tempfile
@@ -77,29 +86,48 @@ def find_untidy(path: Path, kinds: Mapping[str, str]) -> UntidyText:
         >>> found.kinds, found.fixes
         ({'a': 'text', 'm': 'modifier'}, {'F_TEXT_FORM': 3, 'F_MODIFIER': 1})
     """
-    schema = pq.read_schema(path)
+    schema = pq.read_schema(path) if held is None else held.schema
     wanted = [name for name, kind in kinds.items() if kind != "id" and is_text(schema.field(name).type)]
     untidy: dict[str, str] = {}
     fixes: Counter[str] = Counter()
     codes: dict[str, list[pa.Table]] | None = {name: [NO_CODES] for name in wanted if kinds[name] in KINDS_OF_CODES}
-    with pq.ParquetFile(path, read_dictionary=wanted) as parquet:
-        for group in range(parquet.num_row_groups):
-            table = parquet.read_row_group(group, columns=wanted)
-            for name in wanted:
-                for chunk in table[name].chunks:
-                    if len(chunk) == chunk.null_count:
-                        continue
-                    encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-                    if found := _count(encoded, kinds[name]):
-                        untidy[name] = kinds[name]
-                        fixes.update(found)
-                    if codes is not None and name in codes:
-                        codes[name].append(_occurrences(encoded))
-            if codes and _count_rows(codes) > 2 * _MAX_CODES:
-                codes = {name: [add_occurrences(parts)] for name, parts in codes.items()}
-                codes = codes if _count_rows(codes) <= _MAX_CODES else None
+    doubted = {*wanted} if held is None else _find_doubted(held, wanted, kinds)
+    for table in _read_groups(path, wanted) if held is None else [held]:
+        for name in doubted | {*(codes or ())}:
+            for chunk in table[name].chunks:
+                if len(chunk) == chunk.null_count:
+                    continue
+                encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+                if name in doubted and (found := _count(encoded, kinds[name])):
+                    untidy[name] = kinds[name]
+                    fixes.update(found)
+                if codes is not None and name in codes:
+                    codes[name].append(_occurrences(encoded))
+        if codes and _count_rows(codes) > 2 * _MAX_CODES:
+            codes = {name: [add_occurrences(parts)] for name, parts in codes.items()}
+            codes = codes if _count_rows(codes) <= _MAX_CODES else None
     known = {name: pa.concat_tables(parts) for name, parts in (codes or {}).items() if name not in untidy}
     return UntidyText(untidy, dict(fixes), known)
+
+
+def _read_groups(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path, read_dictionary=names) as parquet:
+        for group in range(parquet.num_row_groups):
+            yield parquet.read_row_group(group, columns=names)
+
+
+def _find_doubted(held: pa.Table, names: Sequence[str], kinds: Mapping[str, str]) -> set[str]:
+    """The columns of the kinds in which any column is untidy: most have none, and few rows are looked at together."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(kinds[name], []).append(name)
+    texts = {
+        kind: pa.concat_arrays([chunk.cast(pa.string()) for name in columns for chunk in held[name].chunks])
+        for kind, columns in alike.items()
+        if held.num_rows
+    }
+    doubted = [kind for kind, values in texts.items() if _count(values.dictionary_encode(), kind)]
+    return {name for kind in doubted for name in alike[kind]}
 
 
 def _count_rows(codes: Mapping[str, Sequence[pa.Table]]) -> int:
@@ -120,17 +148,9 @@ def _occurrences(encoded: pa.DictionaryArray) -> pa.Table:
 def _count(encoded: pa.DictionaryArray, kind: str) -> dict[str, int]:
     """How many values are mended, by the code of the report."""
     texts = encoded.dictionary.cast(pa.string())
-    written = pc.utf8_trim(texts, _BLANKS)
-    is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))
-    is_lost = pa.array([False] * len(texts), pa.bool_())
-    if kind == "flag":
-        is_short = pc.less_equal(pc.utf8_length(written), _MAX_FLAG)
-        written = pc.if_else(is_short, pc.utf8_upper(written), written)
-    elif kind == "modifier":
-        is_form = pc.match_substring_regex(written, f"^{_MODIFIER}$")
-        is_lost = pc.invert(pc.or_(is_form, is_nothing))
-        written = pc.utf8_upper(written)
-    is_changed = pc.and_not(pc.or_(pc.not_equal(written, texts), is_nothing), is_lost)
+    written, is_nothing = _write(texts, kind)
+    is_lost = pc.and_not(pc.is_null(written), is_nothing)
+    is_changed = pc.or_(is_nothing, pc.fill_null(pc.not_equal(written, texts), False))
     found = {"F_TEXT_FORM": is_changed, "F_MODIFIER": is_lost}
     return {
         fix: int(pc.sum(is_hit.take(encoded.indices)).as_py() or 0)
@@ -139,5 +159,14 @@ def _count(encoded: pa.DictionaryArray, kind: str) -> dict[str, int]:
     }
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _write(texts: pa.Array, kind: str) -> tuple[pa.Array, pa.Array]:
+    """Texts as the engine writes them, null where they are lost, and whether they stand for nothing."""
+    written = pc.utf8_trim(texts, _BLANKS)
+    is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))
+    if kind == "flag":
+        is_short = pc.less_equal(pc.utf8_length(written), _MAX_FLAG)
+        written = pc.if_else(is_short, pc.utf8_upper(written), written)
+    elif kind == "modifier":
+        is_form = pc.match_substring_regex(written, f"^{_MODIFIER}$")
+        written = pc.if_else(is_form, pc.utf8_upper(written), None)
+    return pc.if_else(is_nothing, None, written), is_nothing

@@ -15,7 +15,7 @@ import ibis
 
 from claim_transformers.claims.engine import store_rows
 from claim_transformers.claims.fields import add_each, clean_id, parse_amount, parse_date, parse_number, subtract_share
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import build_wide
 from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
@@ -93,13 +93,14 @@ def stage_rif_claims(
         derive=lambda rows: store_rows(
             connection,
             f"derived_{layout.name}",
-            build(_derive_rif_rows, rows, layout),
+            build_wide(_derive_rif_rows, rows, layout),
             scratch,
             are_few=are_few(rows, files),
         ),
         to_canonical=(lambda rows: _to_rx_claims(rows, layout))
         if is_rx
         else lambda rows: _to_lines(rows, layout, whole),
+        is_wide=True,
         claim_type=layout.claim_type,
         claim_column=claim,
         service_date=lambda rows: parse_date(rows[day_of(start)], DATES),
@@ -286,7 +287,7 @@ def _dates(rows: ir.Table, layout: FileLayout) -> dict[str, ir.DateValue]:
 def _amounts(rows: ir.Table, layout: FileLayout) -> dict[str, ir.DecimalValue]:
     (patient,), (claim,) = layout.find("patient_id"), layout.find("claim_id")
     (number,) = layout.find("claim_line_number")
-    order = [parse_number(rows[number], "int32"), rows.source_file, rows.row_no]
+    order = [parse_number(rows[number], "int32"), rows["source_file"], rows["row_no"]]
     position = ibis.row_number().over(group_by=[rows[patient], rows[claim]], order_by=order)
     amounts = {}
     for name in ("paid_amount", "allowed_amount", "charge_amount"):

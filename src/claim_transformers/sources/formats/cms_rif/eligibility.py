@@ -10,7 +10,7 @@ import ibis
 
 from claim_transformers.claims.engine import store_rows
 from claim_transformers.claims.fields import YEARS, parse_date, parse_number
-from claim_transformers.claims.planning import build
+from claim_transformers.claims.planning import build, build_wide
 from claim_transformers.claims.quality import RowCheck, check_id
 from claim_transformers.sources.formats.cms_rif.fields import DATES, add_days, day_of, use_columns
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable, are_few
@@ -48,7 +48,7 @@ def stage_rif_beneficiaries(
         derive=lambda rows: store_rows(
             connection,
             f"derived_{layout.name}",
-            build(_derive_rif_months, rows, layout, counties),
+            (build_wide if counties is None else build)(_derive_rif_months, rows, layout, counties),
             scratch,
             are_few=are_few(rows, files),
         ),

@@ -111,11 +111,10 @@ def _at(columns: tuple[str, ...], position: int) -> str | None:
 
 def split_codes(rows: ir.Table, layout: FileLayout) -> ir.Table:
     """Add each diagnosis and procedure twice, of ICD-9 and of ICD-10, one of them null, as its version column says."""
-    codes, versions, flags = _list_diagnoses(rows, layout)
-    systems = dict.fromkeys(codes, ("ICD9CM", "ICD10CM"))
+    _, versions, _ = _list_diagnoses(rows, layout)
+    systems = dict.fromkeys(versions, ("ICD9CM", "ICD10CM"))
     names, stated = layout.find("procedures.code"), layout.find("procedures.version")
     systems |= dict.fromkeys(names, ("ICD9PCS", "ICD10PCS"))
-    codes |= {name: rows[name] for name in names}
     versions |= {name: _version(rows, _at(stated, position)) for position, name in enumerate(names)}
 
     # CCW: 9 is ICD-9, 0 is ICD-10. A version that says so wins over the date.
@@ -124,6 +123,8 @@ def split_codes(rows: ir.Table, layout: FileLayout) -> ir.Table:
         return ibis.cases((version.isin(_ICD10), True), (version.isin(_ICD9), False), else_=by_date)
 
     told = add_each(rows, {code_of(_IS_ICD10, name): version for name, version in versions.items()}, says_icd10)
+    codes, _, flags = _list_diagnoses(told, layout)
+    codes |= {name: told[name] for name in names}
     split: dict[str, ir.Value] = {}
     for name, code in codes.items():
         is_icd10, (icd9, icd10) = told[code_of(_IS_ICD10, name)], systems[name]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import ibis
 from ibis import _
 
-from claim_transformers.claims.engine import create_view, fetch
+from claim_transformers.claims.engine import create_view, fetch_rows
 from claim_transformers.claims.fields import parse_date, parse_number
 from claim_transformers.claims.quality import RowCheck, check_date, check_id
 from claim_transformers.sources.formats.omop.concepts import (
@@ -130,7 +130,7 @@ def stage_events(connection: Backend, table: CdmTable, read: ReadEvents) -> list
         create_view(connection, f"omop_drugs_{is_of}", read.codes.pick(table.rows, _FILL, is_of=is_of))
         for is_of in (True, False)
     )
-    counts = fetch(connection, fill_rows.group_by("source_file").aggregate(n=_.count())).to_pylist()
+    counts = fetch_rows(connection, fill_rows.group_by("source_file").aggregate(n=_.count()))
     numbers = {row["source_file"]: row["n"] for row in counts}
     # Each part has the files as if they held it alone; what is true of a file is told of the second.
     of_fills = [

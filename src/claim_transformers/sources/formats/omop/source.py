@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from claim_transformers.claims.engine import fetch
+from claim_transformers.claims.engine import fetch_rows
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.omop.concepts import read_codes
 from claim_transformers.sources.formats.omop.costs import stage_costs
@@ -106,5 +106,5 @@ def _describe(connection: Backend, tables: Mapping[str, CdmTable]) -> dict[str, 
     if "cdm_source" not in tables:
         return {}
     rows = tables["cdm_source"].rows.select("cdm_version", "vocabulary_version").limit(1)
-    found = fetch(connection, rows).to_pylist()
+    found = fetch_rows(connection, rows)
     return {name: value[:_MAX_TEXT] for row in found for name, value in row.items() if value is not None}
