@@ -170,7 +170,9 @@ class SequenceAssembler:
 
     def type_positions(self, visit_types: pa.Array) -> Integers:
         """Position of each type of visit, -1 where it is null."""
-        return _positions(visit_types, self.visit_types)
+        positions, strings = dictionary_of(visit_types)
+        found = pc.index_in(strings, value_set=self.visit_types).fill_null(-1).to_numpy()
+        return np.append(found, np.int32(-1)).take(positions, mode="wrap")
 
     def visits(self, patients: Integers, days: Integers, visit_types: Integers) -> VisitKeys:
         """Pack the visits of rows, to which what the rows have is then added; none where one of the three is unknown.
@@ -286,7 +288,7 @@ class SequenceAssembler:
         last_ends = np.full(len(self.patient_ids), NULL_DAY, np.int32)
         raise_last_days(last_ends, eligibility.patients, eligibility.ends)
         enrollment = merge_eligibility(eligibility, len(self.patient_ids), last_day, is_known)
-        names = self._names()
+        names, nobody = self._names(), self._read_shard(0).slice(0, 0)
         is_eligible = np.zeros(len(self.patient_ids), dtype=bool)
         is_eligible[eligibility.patients] = True
         has_no_span = np.diff(enrollment.span_offsets) == 0
@@ -295,8 +297,7 @@ class SequenceAssembler:
         by_split: dict[str, int] = {}
         bar = tqdm(total=len(self.patient_ids), desc="patients", unit=" patients", disable=not progress)
         for split, start, end in zip(SPLITS, self._split_ends[:-1], self._split_ends[1:], strict=True):
-            has = {"has_paid_days": _PAID in self._other_spills, "has_amounts": _AMOUNTS in self._other_spills}
-            with PatientFiles(folder, split, enrollment, names, **has) as files:
+            with PatientFiles(folder, split, enrollment, names, nobody) as files:
                 for shard in range(start >> self._shard_bits, -(-end >> self._shard_bits)):
                     timelines = self._read_shard(shard)
                     first, stop = np.searchsorted(timelines.patients, [start, end])
@@ -366,10 +367,3 @@ class SequenceAssembler:
             timelines = replace(timelines, marked=marked)
             self._last_shard = shard, timelines
         return self._last_shard[1]
-
-
-def _positions(values: pa.Array, value_set: pa.Array) -> Integers:
-    """Position of each value in a set, -1 where there is none; only distinct values are looked up."""
-    positions, strings = dictionary_of(values)
-    found = pc.index_in(strings, value_set=value_set).fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.append(found, np.int32(-1)).take(positions, mode="wrap")

@@ -95,15 +95,11 @@ class EncodedFiles:
 
     def count_values(self, columns: set[str]) -> int:
         """Count the values of some columns, lists unrolled and nulls included, out of the footers alone."""
-        num_values = 0
-        for path in self.paths:
-            metadata = pq.read_metadata(path)
-            for number in range(metadata.num_columns):
-                leaf = metadata.schema.column(number).path
-                if leaf.split(".")[0] in columns and (leaf in columns or leaf.endswith(".code")):
-                    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
-                    num_values += sum(group.column(number).num_values for group in groups)
-        return num_values
+        files = map(pq.read_metadata, self.paths)
+        groups = (file.row_group(group) for file in files for group in range(file.num_row_groups))
+        chunks = (group.column(number) for group in groups for number in range(group.num_columns))
+        leaves = ((chunk.path_in_schema, chunk.num_values) for chunk in chunks)
+        return sum(num for leaf, num in leaves if leaf in columns or leaf.removesuffix(f"{_LIST}code") in columns)
 
     def _leaves(self, file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, bool]:
         """Parquet paths of the columns and whether each holds strings."""

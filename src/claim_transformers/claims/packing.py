@@ -407,10 +407,8 @@ def dictionary_of(array: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
     if not pa.types.is_dictionary(array.type):
         array = pc.dictionary_encode(array)
     positions = array.indices.fill_null(-1) if array.indices.null_count else array.indices
-    strings = array.dictionary
-    return positions.to_numpy(zero_copy_only=False), strings if strings.type == pa.string() else strings.cast(
-        pa.string()
-    )
+    is_string = array.dictionary.type == pa.string()
+    return positions.to_numpy(), array.dictionary if is_string else array.dictionary.cast(pa.string())
 
 
 class KeySpill:

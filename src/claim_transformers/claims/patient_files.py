@@ -133,43 +133,30 @@ class PatientFiles:
     """Write the patients of one split, always cut into the same row groups and files.
 
     Parts are collected until a row group is full, so the bytes depend on the patients alone and not on the shards they
-    come from. A split without patients gets one file without rows.
+    come from. A split without patients gets one file without rows, with the columns of `nobody`.
 
     Examples:
         >>> import tempfile
         >>> from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
+        >>> from claim_transformers.claims.packing import unpack_keys
         >>> nothing = pa.array([], pa.string())
         >>> names = PatientNames(nothing, nothing, nothing, {})
         >>> nobody = merge_eligibility(EligibilityRows.empty(), 0)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with PatientFiles(Path(folder), "train", nobody, names) as files:
+        ...     with PatientFiles(Path(folder), "train", nobody, names, unpack_keys(np.empty(0, np.uint64))) as files:
         ...         pass
         ...     [path.name for path in Path(folder).iterdir()]
         ['train-00000.parquet']
     """
 
     def __init__(
-        self,
-        folder: Path,
-        split: str,
-        enrollment: Enrollment,
-        names: PatientNames,
-        *,
-        has_paid_days: bool = False,
-        has_amounts: bool = False,
+        self, folder: Path, split: str, enrollment: Enrollment, names: PatientNames, nobody: TimelineArrays
     ) -> None:
         self.num_patients = 0
-        known = {*names.marked, *([VISIT_PAID_DAY.name] if has_paid_days else [])}
-        known |= {field.name for field in AMOUNT_FIELDS.values()} if has_amounts else set()
-        self._schema = _schema_with(known)
-        lists = ["codes", *names.marked]
-        self._dictionaries = [
-            "sex",
-            "visit_type.list.element",
-            *(f"{name}.list.element.list.element" for name in lists),
-        ]
+        of_lists = [f"{name}.list.element.list.element" for name in ("codes", *names.marked)]
+        self._dictionaries = ["sex", "visit_type.list.element", *of_lists]
         self._folder, self._split = folder, split
-        self._enrollment, self._names = enrollment, names
+        self._enrollment, self._names, self._nobody = enrollment, names, nobody
         self._pending: list[TimelineArrays] = []
         self._num_pending = self._num_groups = self._num_files = 0
         self._writer: pq.ParquetWriter | None = None
@@ -181,7 +168,7 @@ class PatientFiles:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None and (self._num_pending or not self._num_files):
-            self._write_group(self._pending)
+            self._write_group(self._pending or [self._nobody])
         if self._writer is not None:
             self._writer.close()
 
@@ -197,9 +184,7 @@ class PatientFiles:
             self._num_pending += end - start
 
     def _write_group(self, parts: Sequence[TimelineArrays]) -> None:
-        table = self._schema.empty_table()
-        if parts:
-            table = to_table(concatenate(parts), self._enrollment, self._names)
+        table = to_table(concatenate(parts), self._enrollment, self._names)
         if self._writer is not None and self._num_groups == _ROW_GROUPS_PER_FILE:
             self._writer.close()
             self._writer, self._num_groups = None, 0

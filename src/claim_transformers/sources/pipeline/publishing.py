@@ -166,13 +166,9 @@ def _settle(
 
 def _hash_rows(connection: Backend, target: TargetTable, rows: pa.Table) -> Integers:
     """Hash whole rows of a table, as an expression of Ibis does."""
-    fields = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in SCHEMAS[target]
-    ]
     cursor = connection.con.cursor()
-    cursor.register("rows_to_hash", conform(rows, pa.schema(fields)))
-    whole = ", ".join(f"'{field.name}': {field.name}" for field in fields)
+    cursor.register("rows_to_hash", conform(rows, SCHEMAS[target]))
+    whole = ", ".join(f"'{name}': {name}" for name in SCHEMAS[target].names)
     hashes = cursor.sql(f"SELECT hash({{{whole}}}) AS hash FROM rows_to_hash").to_arrow_table()["hash"]
     cursor.close()
     numbers: Integers = hashes.to_numpy().view(np.int64)
