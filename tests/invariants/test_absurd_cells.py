@@ -13,7 +13,7 @@ from invariants.changes import CLAIM_COLUMNS, PATIENT_COLUMN
 from invariants.clean_worlds import clean_world
 from invariants.raw_files import LAYOUTS, RawTable, Row, write_table
 
-from claim_transformers.claims.engine import connect, create_view, fetch
+from claim_transformers.claims.engine import connect, fetch
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.sources.pipeline.identity import clean_ids, hold_typed
 from claim_transformers.sources.pipeline.layout_files import UNUSED
