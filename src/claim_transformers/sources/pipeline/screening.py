@@ -150,9 +150,8 @@ def _count_facts(
 def _enter_mended_ids(facts: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
     for row in facts:
         if row["mended_ids"]:
-            ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += row[
-                "mended_ids"
-            ]
+            entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
+            entry.fixes["F_ID_FORM"] += row["mended_ids"]
 
 
 def _enter_notes(
@@ -291,8 +290,8 @@ def _rewrite(
         # Columns that need no other rows are looked at without the joins of `derive`.
         source = raw if set(group.columns) <= set(table.rows.columns) else staying
         system = group.system_of
-        is_held = few is not None and group.system is not None and {*group.columns} <= {*few.column_names}
-        held = few.select(group.columns) if few is not None and is_held else None
+        is_held = group.system is not None and {*group.columns} <= {*few.column_names}
+        held = few.select(group.columns) if is_held else None
         counted = _count_codes(connection, table, group, flagged) if held is None else _count_held(held)
         surveys = survey_codes(
             connection, source, group.columns, group.systems, system, tolerant=group.tolerant, counted=counted
@@ -327,11 +326,11 @@ def _count_codes(
     return counted.filter(pc.greater(counted["occurrences"], 0))
 
 
-def _hold_codes(connection: Backend, table: StagedTable, rows: ir.Table) -> pa.Table | None:
+def _hold_codes(connection: Backend, table: StagedTable, rows: ir.Table) -> pa.Table:
     """Few rows with the codes of known systems, which are counted in memory: a query of each would be planned."""
     names = dict.fromkeys(name for group in table.code_columns if group.system is not None for name in group.columns)
     columns = [name for name in names if name in rows.columns]
-    return fetch_columns(connection, rows, columns) if columns and table.has_few_rows else None
+    return fetch_columns(connection, rows, columns) if columns and table.has_few_rows else pa.table({})
 
 
 def _count_held(held: pa.Table) -> pa.Table:

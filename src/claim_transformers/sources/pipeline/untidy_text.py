@@ -93,7 +93,7 @@ def find_untidy(path: Path, kinds: Mapping[str, str], held: pa.Table | None = No
     codes: dict[str, list[pa.Table]] | None = {name: [NO_CODES] for name in wanted if kinds[name] in KINDS_OF_CODES}
     doubted = {*wanted} if held is None else _find_doubted(held, wanted, kinds)
     for table in _read_groups(path, wanted) if held is None else [held]:
-        for name in doubted | {*(codes or ())}:
+        for name in [name for name in wanted if name in doubted or name in (codes or ())]:
             for chunk in table[name].chunks:
                 if len(chunk) == chunk.null_count:
                     continue
