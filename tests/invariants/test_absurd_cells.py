@@ -14,10 +14,6 @@ from invariants.clean_worlds import clean_world
 from invariants.raw_files import LAYOUTS, RawTable, Row, write_table
 
 from claim_transformers.claims.engine import connect, fetch
-<<<<<<< HEAD
-=======
-from claim_transformers.claims.ledger import Ledger
->>>>>>> h/utiny
 from claim_transformers.sources.pipeline.identity import clean_ids, hold_typed
 from claim_transformers.sources.pipeline.layout_files import UNUSED
 from claim_transformers.sources.pipeline.publishing import _complete
