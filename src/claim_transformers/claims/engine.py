@@ -163,16 +163,15 @@ def hold_rows(connection: Backend, name: str, expression: Plan, *, are_few: bool
     return materialize(connection, name, expression)[0] if are_few else create_view(connection, name, expression)
 
 
-def name_columns(connection: Backend, rows: ir.Table, columns: Mapping[str, str], **texts: str) -> ir.Table:
-    """Name some columns of a table of the engine anew, beside constant texts, so that equal steps are planned once.
+def name_columns(connection: Backend, rows: ir.Table, columns: Mapping[str, str]) -> ir.Table:
+    """Name some columns of a table of the engine anew, so that equal steps are planned once.
 
     Until the next call: a step on them has to be executed at once.
     """
     named = ", ".join(f"{quote_name(column)} AS {name}" for name, column in columns.items())
-    query = f'SELECT {named}{_constants(texts)} FROM "{rows.get_name()}"'
     schema = rows.schema()
     types = {name: schema[column] for name, column in columns.items()}
-    return _name_query(connection, "TEMP VIEW", "named_rows", query, {**types, **dict.fromkeys(texts, "string")})
+    return _name_query(connection, "TEMP VIEW", "named_rows", f'SELECT {named} FROM "{rows.get_name()}"', types)
 
 
 def join_rows(connection: Backend, name: str, rows: ir.Table, others: ir.Table, key: str, other_key: str) -> ir.Table:
@@ -184,20 +183,16 @@ def join_rows(connection: Backend, name: str, rows: ir.Table, others: ir.Table, 
     return _name_query(connection, "TEMP VIEW", name, query, {**rows.schema(), **others.schema()})
 
 
-def add_texts(connection: Backend, name: str, rows: ir.Table, *, are_few: bool, **texts: str) -> ir.Table:
-    """Hold the rows of a table of the engine with constant texts, without planning its columns."""
-    query = f'SELECT *{_constants(texts)} FROM "{rows.get_name()}"'
-    schema = {**rows.schema(), **dict.fromkeys(texts, "string")}
+def add_text(connection: Backend, name: str, rows: ir.Table, column: str, text: str, *, are_few: bool) -> ir.Table:
+    """Hold the rows of a table of the engine with a constant text, without planning its columns."""
+    query = f'SELECT *, {quote_text(text)} AS {column} FROM "{rows.get_name()}"'
+    schema = {**rows.schema(), column: "string"}
     return _name_query(connection, "TABLE" if are_few else "VIEW", name, query, schema)
 
 
 def _name_query(connection: Backend, kind: str, name: str, query: str, schema: Mapping[str, Any]) -> ir.Table:
     connection.raw_sql(f'CREATE OR REPLACE {kind} "{name}" AS {query}')
     return name_table(name, ibis.schema(schema))
-
-
-def _constants(texts: Mapping[str, str]) -> str:
-    return "".join(f", {quote_text(text)} AS {name}" for name, text in texts.items())
 
 
 def fetch_columns(connection: Backend, rows: ir.Table, columns: Sequence[str]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import ibis
 from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
-from claim_transformers.claims.engine import add_texts, fetch, fetch_rows, hold_rows, is_named
+from claim_transformers.claims.engine import add_text, fetch, fetch_rows, hold_rows, is_named
 from claim_transformers.claims.fields import clean_id, clean_number
 from claim_transformers.claims.planning import Plan, build, to_expression
 from claim_transformers.sources.pipeline.contract import StagedTable
@@ -31,7 +31,7 @@ def hold_typed(connection: Backend, table: StagedTable, rows: Plan) -> ir.Table:
     """Name the rows of a table with the claim type under which each is counted."""
     name = f"rows_of_{table.name}"
     if isinstance(table.claim_type, str) and is_named(rows):
-        return add_texts(connection, name, rows, are_few=table.has_few_rows, ledger_type=table.claim_type)
+        return add_text(connection, name, rows, "ledger_type", table.claim_type, are_few=table.has_few_rows)
     return hold_rows(connection, name, build(_with_type, rows, table.claim_type), are_few=table.has_few_rows)
 
 
@@ -57,14 +57,24 @@ def clean_ids(connection: Backend, table: StagedTable) -> StagedTable:
     return replace(as_cleaned(table), rows=rows)
 
 
-def write_id(rows: ir.Table, name: str, patient: str) -> ir.StringValue:
-    """Write an id in one way."""
+def _write(rows: ir.Table, name: str, patient: str) -> ir.StringValue:
     return clean_id(rows[name]) if name == patient else clean_number(rows[name])
+
+
+def is_changed_id(rows: ir.Table, name: str, patient: str) -> ir.BooleanValue:
+    """Whether an id is written otherwise than it came."""
+    return ~rows[name].identical_to(_write(rows, name, patient))
+
+
+def count_mended(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Table:
+    """Count the rows in which an id is not lost but written otherwise."""
+    is_mended = ibis.or_(*(rows[name] != _write(rows, name, patient) for name in names))
+    return rows.group_by("source_file", "ledger_type").aggregate(n=rows.count(where=is_mended)).filter(_.n > 0)
 
 
 def write_ids(rows: ir.Table, names: Collection[str], patient: str) -> ir.Table:
     """Write some ids, of which one is that of the patient, in one way."""
-    return rows.mutate(**{name: write_id(rows, name, patient) for name in names})
+    return rows.mutate(**{name: _write(rows, name, patient) for name in names})
 
 
 def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledger: Ledger) -> None:

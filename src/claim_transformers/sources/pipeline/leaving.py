@@ -86,13 +86,12 @@ def _without(rows: ir.Table, others: ir.Table) -> ir.Table:
 
 
 def _nothing(rows: ir.Table) -> ir.Table:
-    return rows.filter(ibis.literal(False)).select(*ROW_ID, "ledger_type", reason_code=ibis.literal(""))
+    return rows.filter(ibis.literal(False)).mutate(reason_code=ibis.literal(""))
 
 
 def _with_first_reason(rows: ir.Table, leaving: ir.Table) -> ir.Table:
     first = leaving.mutate(at=ibis.row_number().over(group_by=list(ROW_ID), order_by="place")).filter(_.at == 0)
-    typed = rows.select(*ROW_ID, "ledger_type").inner_join(first, ROW_ID)
-    return typed.select(*ROW_ID, "ledger_type", "reason_code")
+    return rows.inner_join(first, ROW_ID).select(*rows.columns, "reason_code")
 
 
 def flag_rows(

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ibis.expr.operations as ops
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import engine_errors, free_name, load, quote_name, quote_text
+from claim_transformers.claims.engine import engine_errors, free_name, is_named, load, quote_name, quote_text
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
@@ -179,8 +178,7 @@ def stage_files(
 
 def are_as_read(rows: ir.Table) -> bool:
     """Whether rows are those of [`stage_files`], of which nothing was computed."""
-    operation = rows.op()
-    return isinstance(operation, ops.DatabaseTable) and operation.name.startswith(_STAGED)
+    return is_named(rows) and rows.get_name().startswith(_STAGED)
 
 
 def describe_place(path: Path, num_files: int) -> str:

@@ -39,10 +39,11 @@ from claim_transformers.sources.pipeline.identity import (
     UNKNOWN_TYPE,
     as_cleaned,
     clean_ids,
+    count_mended,
     hold_typed,
     ids_of,
+    is_changed_id,
     warn_id_share,
-    write_id,
 )
 from claim_transformers.sources.pipeline.leaving import NETTED, checks_of, flag_rows
 from claim_transformers.sources.pipeline.reading import are_as_read
@@ -84,7 +85,9 @@ def screen_table(
         checks = checks_of(table, people, extract_date)
         rows, beside, facts = _look_at(connection, table, checks, people, knows_spans)
         if any(row["changed_ids"] for row in facts):
-            _enter_mended_ids(facts, ledger)
+            mended = fetch_rows(connection, build(count_mended, rows, ids_of(table), table.patient_column))
+            for row in mended:
+                ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).fixes["F_ID_FORM"] += row["n"]
             table = clean_ids(connection, table)
             rows, beside, facts = _look_at(connection, table, checks, people, knows_spans)
         _enter_rows_in(table, facts, ledger)
@@ -131,13 +134,10 @@ def _count_facts(
     ids: Sequence[str] = (),
     patient: str = "",
 ) -> ir.Table:
-    """Count rows, those with ids that change or are mended, failing, negative, unenrolled, and each warning."""
+    """Count rows, those with ids to be written otherwise, failing, negative, unenrolled, and each warning."""
     nothing = ibis.literal(False)
     facts = {
-        "changed_ids": ibis.or_(nothing, *(~rows[name].identical_to(write_id(rows, name, patient)) for name in ids)),
-        "mended_ids": ibis.or_(
-            nothing, *((rows[name] != write_id(rows, name, patient)).fill_null(False) for name in ids)
-        ),
+        "changed_ids": ibis.or_(nothing, *(is_changed_id(rows, name, patient) for name in ids)),
         "failing": ibis.or_(nothing, *(check.fails(rows).fill_null(False) for check in checks)),
         "negative": nothing if reversal is None else reversal.is_void(rows),
         "unenrolled": ~rows.is_known_enrolled.fill_null(False) if knows_spans else nothing,
@@ -145,13 +145,6 @@ def _count_facts(
     }
     counts = {name: rows.count(where=is_so) for name, is_so in facts.items()}
     return rows.group_by("source_file", "ledger_type").aggregate(n=_.count(), **counts)
-
-
-def _enter_mended_ids(facts: Sequence[Mapping[str, Any]], ledger: Ledger) -> None:
-    for row in facts:
-        if row["mended_ids"]:
-            entry = ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE)
-            entry.fixes["F_ID_FORM"] += row["mended_ids"]
 
 
 def _enter_notes(
@@ -291,8 +284,8 @@ def _rewrite(
         source = raw if set(group.columns) <= set(table.rows.columns) else staying
         system = group.system_of
         is_held = group.system is not None and {*group.columns} <= {*few.column_names}
-        held = few.select(group.columns) if is_held else None
-        counted = _count_codes(connection, table, group, flagged) if held is None else _count_held(held)
+        own = few.select(group.columns) if is_held else None
+        counted = _count_codes(connection, table, group, flagged) if own is None else _count_held(own)
         surveys = survey_codes(
             connection, source, group.columns, group.systems, system, tolerant=group.tolerant, counted=counted
         )
@@ -301,7 +294,7 @@ def _rewrite(
             has_lost_diagnoses |= survey.system in _DIAGNOSIS_SYSTEMS and bool(survey.quarantined)
         codes = pa.concat_arrays([survey.changed for survey in surveys])
         if len(codes):
-            columns = find_changed_columns(connection, source, group.columns, codes, held)
+            columns = find_changed_columns(connection, source, group.columns, codes, own)
             coded = build(rewrite_codes, coded, columns, group.systems, system, tolerant=group.tolerant)
     is_same = coded is staying
     held = staying if is_same else hold_rows(connection, f"coded_of_{table.name}", coded, are_few=table.has_few_rows)
