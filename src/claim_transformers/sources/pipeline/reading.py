@@ -226,20 +226,8 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         f"read_parquet({quote_text(path)}, file_row_number = true, binary_as_string = true, "
         "hive_partitioning = false)",
     )
-    if not num_rows:
-        warnings["W_NO_ROWS"] = 1
     print_of_file = _fingerprint(path)
-    return select, RawFile(
-        path.name,
-        num_rows,
-        print_of_file.num_bytes,
-        print_of_file.sha256,
-        fixes=fixes | facts.fixes | untidy.fixes,
-        warnings=warnings,
-        unused=_name_unused(names, layout, facts),
-        filled=frozenset(known for column, known in names.items() if column in facts.filled),
-        codes=_count_codes(names, layout, untidy),
-    )
+    return select, _describe(path, num_rows, print_of_file, None, names, layout, facts, untidy, fixes, warnings)
 
 
 def _select_texts(
@@ -266,17 +254,34 @@ def _kinds_of(names: Mapping[str, str], layout: Layout) -> dict[str, str]:
     return {column: layout.kinds[known] for column, known in names.items() if known in layout.kinds}
 
 
-def _name_unused(names: Mapping[str, str], layout: Layout, facts: ColumnFacts) -> tuple[str, ...]:
-    """Columns that hold values and are not read."""
-    read = {*layout.kinds, *layout.constants}
-    return tuple(column for column, known in names.items() if column in facts.filled and known not in read)
-
-
-def _count_codes(names: Mapping[str, str], layout: Layout, untidy: UntidyText) -> dict[str, pa.Table]:
-    """How often the codes of columns occur, none in those that the file lacks."""
+def _describe(
+    path: Path,
+    num_rows: int,
+    print_of_file: _Fingerprint,
+    rejects: pa.Table | None,
+    names: Mapping[str, str],
+    layout: Layout,
+    facts: ColumnFacts,
+    untidy: UntidyText,
+    fixes: dict[str, int],
+    warnings: dict[str, int],
+) -> RawFile:
+    """What was found in a file; a column that it lacks holds no codes."""
+    read, filled = {*layout.kinds, *layout.constants}, {name: names[name] for name in names if name in facts.filled}
     absent = {*layout.kinds} - {*names.values()} - {*layout.constants}
-    found = {names[column]: codes for column, codes in untidy.codes.items()}
-    return found | {name: NO_CODES for name in absent if layout.kinds[name] in KINDS_OF_CODES}
+    codes = {names[column]: codes for column, codes in untidy.codes.items()}
+    return RawFile(
+        path.name,
+        num_rows,
+        print_of_file.num_bytes,
+        print_of_file.sha256,
+        rejects=rejects if rejects is not None and rejects.num_rows else None,
+        fixes=fixes | facts.fixes | untidy.fixes,
+        warnings=warnings if num_rows else {**warnings, "W_NO_ROWS": 1},
+        unused=tuple(column for column, known in filled.items() if known not in read),
+        filled=frozenset(filled.values()),
+        codes=codes | {name: NO_CODES for name in absent if layout.kinds[name] in KINDS_OF_CODES},
+    )
 
 
 def _as_text(column: str, facts: ColumnFacts, untidy: UntidyText) -> str:
@@ -321,22 +326,8 @@ def _stage_delimited(connection: Backend, path: Path, layout: Layout, target: Pa
     num_rows = pq.read_metadata(target).num_rows + rejects.num_rows
     if rejects.num_rows:
         warnings["W_RAW_LINES"] = print_of_file.num_lines
-    if not num_rows:
-        warnings["W_NO_ROWS"] = 1
     select, facts, untidy = _select_texts(path.name, target, names, layout, is_numbered=bool(rejects.num_rows))
-    raw_file = RawFile(
-        path.name,
-        num_rows,
-        print_of_file.num_bytes,
-        print_of_file.sha256,
-        rejects=rejects if rejects.num_rows else None,
-        fixes=fixes | facts.fixes | untidy.fixes,
-        warnings=warnings,
-        unused=_name_unused(names, layout, facts),
-        filled=frozenset(known for column, known in names.items() if column in facts.filled),
-        codes=_count_codes(names, layout, untidy),
-    )
-    return select, raw_file
+    return select, _describe(path, num_rows, print_of_file, rejects, names, layout, facts, untidy, fixes, warnings)
 
 
 def _names_columns(path: Path, layout: Layout) -> bool:
@@ -368,19 +359,8 @@ def _stage_fixed(connection: Backend, path: Path, layout: Layout, target: Path) 
     ends = print_of_file.num_cr if is_old_mac else print_of_file.num_crlf
     fixes = {code: number for code, number in (("F_BOM", int(cut.has_mark)), ("F_EOL", ends)) if number}
     warnings = {"W_RAW_LINES": print_of_file.num_lines} if cut.rejects.num_rows else {}
-    if not cut.num_rows:
-        warnings["W_NO_ROWS"] = 1
-    return select, RawFile(
-        path.name,
-        cut.num_rows,
-        print_of_file.num_bytes,
-        print_of_file.sha256,
-        rejects=cut.rejects if cut.rejects.num_rows else None,
-        fixes=fixes | facts.fixes | untidy.fixes,
-        warnings=warnings,
-        unused=_name_unused(names, layout, facts),
-        filled=frozenset(known for column, known in names.items() if column in facts.filled),
-        codes=_count_codes(names, layout, untidy),
+    return select, _describe(
+        path, cut.num_rows, print_of_file, cut.rejects, names, layout, facts, untidy, fixes, warnings
     )
 
 
