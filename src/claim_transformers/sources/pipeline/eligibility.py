@@ -8,7 +8,7 @@ under one id, whose rows leave (`R_DEMOGRAPHICS`). Spans that overlap are merged
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import ibis
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
@@ -40,8 +41,9 @@ from claim_transformers.claims.enrollment import (
     years_apart,
 )
 from claim_transformers.claims.ledger import Ledger
-from claim_transformers.claims.packing import NULL_DAY, Integers, dictionary_of
+from claim_transformers.claims.packing import NULL_DAY
 from claim_transformers.claims.planning import Plan, build
+from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.sources.pipeline.screening import ScreenedTable
 
 if TYPE_CHECKING:
@@ -127,23 +129,40 @@ def _find_latest(connection: Backend, lines: Sequence[ir.Table]) -> dt.date | No
 
 def read_people(connection: Backend, folder: Path) -> ir.Table:
     """Birth and death of each patient of the published table, as the patients table has them, and whether enrolled."""
-    files = EncodedFiles(sorted((folder / "eligibility").glob("*.parquet")))
-    ids = files.distinct("patient_id")
+    return load(connection, "people", pa.concat_tables(map(_people_of, _whole_patients(folder))))
 
-    def position(patient_ids: pa.Array) -> Integers:
-        positions, strings = dictionary_of(patient_ids)
-        return np.append(pc.index_in(strings, value_set=ids).to_numpy(zero_copy_only=False), -1)[positions]
 
-    rows, _others = EligibilityRows.of_batches(files.batches(ELIGIBILITY_COLUMNS), position)
-    merged = merge_eligibility(rows, len(ids))
-    has_span = np.zeros(len(ids), bool)
+def _whole_patients(folder: Path) -> Iterator[pa.Table]:
+    """Rows of the published table in its order, which is that of the patients, some of them at a time."""
+    kept = SCHEMAS["eligibility"].empty_table().select(ELIGIBILITY_COLUMNS)
+    for batch in EncodedFiles(sorted((folder / "eligibility").glob("*.parquet"))).batches(ELIGIBILITY_COLUMNS):
+        rows = pa.concat_tables([kept, pa.Table.from_batches([batch]).cast(kept.schema)]).combine_chunks()
+        end = int(np.flatnonzero(_is_next(rows))[-1]) if rows.num_rows else 0
+        yield rows.slice(0, end)
+        kept = rows.slice(end)
+    yield kept
+
+
+def _is_next(rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """Whether a row is the first of its patient."""
+    ids = rows["patient_id"].combine_chunks()
+    return np.append(True, pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False))[: len(ids)]
+
+
+def _people_of(whole: pa.Table) -> pa.Table:
+    is_next = _is_next(whole)
+    positions, firsts = np.cumsum(is_next) - 1, np.flatnonzero(is_next)
+    rows, _others = EligibilityRows.of_batches(whole.to_batches(), lambda _ids: positions)
+    merged = merge_eligibility(rows, len(firsts))
+    has_span = np.zeros(len(firsts), bool)
     has_span[rows.patients[rows.starts != NULL_DAY]] = True
     births, deaths = (
         pa.array(days.astype(np.int32), mask=days == NULL_DAY).cast(pa.date32())
         for days in (merged.birth_days, merged.death_days)
     )
+    ids = whole["patient_id"].combine_chunks().take(pa.array(firsts))
     columns = {"known_patient_id": ids, "known_birth_date": births, "known_death_date": deaths}
-    return load(connection, "people", pa.table({**columns, "is_known_enrolled": pa.array(has_span)}))
+    return pa.table({**columns, "is_known_enrolled": pa.array(has_span)})
 
 
 def _latest(*lines: ir.Table) -> ir.Table:
