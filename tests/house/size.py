@@ -12,7 +12,7 @@ from statistics import median
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "claim_transformers"
-MOST_LINES, MOST_CODE = 74_200, 48_450
+MOST_LINES, MOST_CODE = 75_100, 49_200
 KINDS = ("lines", "code", "docstring", "comment", "blank")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
