@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 
+# Of the engine alone, wherever nothing else is asked for.
+MEMORY_LIMIT = "1GB"
+
+
 def connect(
-    *, threads: int | None = None, memory_limit: str | None = None, spill_folder: Path | None = None
+    *, threads: int | None = None, memory_limit: str | None = MEMORY_LIMIT, spill_folder: Path | None = None
 ) -> Backend:
     """Open an in-memory DuckDB behind Ibis, with settings under which results are reproducible and nothing leaves.
 
@@ -37,6 +41,7 @@ def connect(
     another order than `ORDER BY` asks for. Extensions are never fetched, so a run needs no network.
 
     What does not fit into `memory_limit`, such as `"2GB"`, is spilled; the process itself may use about a fifth more.
+    `None` is what DuckDB takes by itself, four fifths of the machine.
     Without `spill_folder` it goes to a folder of the owner alone in the system's temporary one, which vanishes with
     the connection; the next one removes those of runs that were killed.
 

@@ -1,6 +1,7 @@
-"""Parts of an ingested folder: the rows of some patients, which a task of Spark opens as a folder of its own.
+"""Parts of an ingested folder: the rows of some patients, which are opened as a folder of its own.
 
-What asks about one patient at a time is asked of each part by the functions that one machine asks of all.
+What asks about one patient at a time is asked of each part, so that memory is bounded by a part: in tasks of Spark, or
+here in turn. A folder that is no larger than a part is asked whole.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import connect, engine_errors, view_table
+from claim_transformers.claims.engine import MEMORY_LIMIT, connect, engine_errors, view_table
 from claim_transformers.claims.files import scratch_folder
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.planning import to_sql
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _Columns = Mapping[str, Sequence[str] | None]
 _PATIENTS = "patients"
@@ -35,14 +37,12 @@ _PATIENTS = "patients"
 _PART = "part_of_patients"
 # Canonical rows, compressed; as tables of the engine they take some ten times as much.
 _BYTES_PER_PART = 1 << 26
-_MEMORY_LIMIT = "1GB"
 
 
 @contextmanager
-def task_engine(*, threads: int = 1, memory_limit: str | None = _MEMORY_LIMIT) -> Iterator[tuple[Backend, Path]]:
+def task_engine(*, threads: int | None = 1, memory_limit: str | None = MEMORY_LIMIT) -> Iterator[tuple[Backend, Path]]:
     """Open an engine and a folder on the disk of this machine, for one task."""
-    place = Path(tempfile.gettempdir(), f"claim-transformers-{os.getuid()}")
-    with scratch_folder(place) as scratch:
+    with scratch_folder(_scratch()) as scratch:
         connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
         try:
             yield connection, scratch
@@ -83,22 +83,54 @@ def count_parts(folder: IngestedFolder, *tables: str) -> int:
 
 
 def run_on_parts(
-    tasks: SparkTasks, folder: IngestedFolder, columns: _Columns, function: Callable[..., _Result], num_parts: int
+    tasks: SparkTasks | None,
+    folder: IngestedFolder,
+    columns: _Columns,
+    function: Callable[..., _Result],
+    num_parts: int,
 ) -> Iterator[_Result]:
     """Run a function over the patients of each part, given its number, an engine and an ingested folder of theirs.
 
-    The folder has the tables of `columns`, whole where these are none, and always a file of patients.
+    The folder has the tables of `columns`, whole where these are none, and always a file of patients. Without tasks
+    one part after the other is run here, on all cores.
     """
+    threads = None if tasks is None else 1
+    if tasks is None and num_parts == 1:
+        with task_engine(threads=threads) as (connection, _):
+            yield function(0, connection, folder.path)
+        return
     tables = list(columns)
     files = [(number, path) for number, name in enumerate(tables) for path in folder.table_files(name)]
-    cut, take = partial(_cut_file, columns, num_parts), partial(_open_part, folder, tables, function)
-    return tasks.exchange(cut, files, take, num_parts)
+    cut, take = partial(_cut_file, columns, num_parts, threads), partial(_open_part, folder, tables, function, threads)
+    yield from (_exchange_here if tasks is None else tasks.exchange)(cut, files, take, num_parts)
 
 
-def _cut_file(columns: _Columns, num_parts: int, numbered: tuple[int, Path]) -> Iterator[tuple[int, bytes]]:
+def _exchange_here(
+    cut: Callable[[_Item], Iterator[tuple[int, bytes]]],
+    items: Sequence[_Item],
+    take: Callable[[int, Iterator[bytes]], _Result],
+    num_places: int,
+) -> Iterator[_Result]:
+    """Do as `SparkTasks.exchange` on one machine; what is cut waits on its disk."""
+    with scratch_folder(_scratch()) as scratch:
+        for number, item in enumerate(items):
+            for place, piece in cut(item):
+                (scratch / f"{place:06d}-{number:06d}").write_bytes(piece)
+        for place in range(num_places):
+            yield take(place, (path.read_bytes() for path in sorted(scratch.glob(f"{place:06d}-*"))))
+
+
+def _scratch() -> Path:
+    """Where this user's scratch folders are on this machine."""
+    return Path(tempfile.gettempdir(), f"claim-transformers-{os.getuid()}")
+
+
+def _cut_file(
+    columns: _Columns, num_parts: int, threads: int | None, numbered: tuple[int, Path]
+) -> Iterator[tuple[int, bytes]]:
     """Cut a file of a table by patient."""
     number, path = numbered
-    with task_engine() as (connection, scratch):
+    with task_engine(threads=threads) as (connection, scratch):
         name = list(columns)[number]
         rows = view_table(connection, name, [path], SCHEMAS.get(name, PATIENTS_SCHEMA))
         rows = rows.select(*(columns[name] or rows.columns))
@@ -107,10 +139,15 @@ def _cut_file(columns: _Columns, num_parts: int, numbered: tuple[int, Path]) -> 
 
 
 def _open_part(
-    folder: IngestedFolder, tables: Sequence[str], function: Callable[..., Any], number: int, pieces: Iterator[bytes]
+    folder: IngestedFolder,
+    tables: Sequence[str],
+    function: Callable[..., Any],
+    threads: int | None,
+    number: int,
+    pieces: Iterator[bytes],
 ) -> Any:
     """Put what came for a part into a folder, and run the function there."""
-    with task_engine() as (connection, scratch):
+    with task_engine(threads=threads) as (connection, scratch):
         own = scratch / "claims"
         for place, (table, content) in enumerate(map(unpack_piece, pieces)):
             path = own / tables[table] / f"part-{place:06d}.parquet"

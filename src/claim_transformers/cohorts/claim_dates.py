@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.claims.engine import connect, create_view, engine_errors, load, view_table
+from claim_transformers.claims.engine import connect, engine_errors, fetch, load, materialize, view_table
 from claim_transformers.claims.patient_parts import count_parts, run_on_parts
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import DRUG_NAMES, DRUG_NAMES_SCHEMA, open_folder
@@ -65,11 +65,13 @@ def count_unknown_codes(
             for name, paths in files.items()
         )
         names = view_table(connection, DRUG_NAMES, folder.table_files(DRUG_NAMES), DRUG_NAMES_SCHEMA)
-        events = create_view(connection, "dated_events", name_drugs(_dated_events(claim_line, rx_claim), names))
-        unknown = connection.compile(_unknown_codes(codes, events, hides_unpaid=hides_unpaid).count())
+        events = name_drugs(_dated_events(claim_line, rx_claim), names)
         for start in range(0, examples.num_rows, _EXAMPLES_AT_ONCE):
             load(connection, "shown_codes", _shown_codes(examples.slice(start, _EXAMPLES_AT_ONCE)))
-            count += int(connection.raw_sql(unknown).fetchall()[0][0])
+            # Both questions below are asked of them.
+            dated, _ = materialize(connection, "dated_events", events)
+            unknown = fetch(connection, _unknown_codes(codes, dated, hides_unpaid=hides_unpaid).count().as_table())
+            count += int(unknown[0][0].as_py())
     return count
 
 

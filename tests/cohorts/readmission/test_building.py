@@ -132,10 +132,11 @@ def labels_of(cohort: ReadmissionCohort, patient_id: str) -> list[int]:
     return [row["label"] for row in rows_of(cohort, patient_id)]
 
 
-def test_stays_of_patients_in_parts_are_those_of_all(build, claims, monkeypatch):
+@pytest.mark.parametrize("tasks", [None, TasksHere()], ids=["in turn", "in tasks"])
+def test_stays_of_patients_in_parts_are_those_of_all(build, claims, monkeypatch, tasks):
     one = build("unplanned")
     monkeypatch.setattr(building, "count_parts", lambda *_: 2)
-    many = build_cohort(one.definition, claims, counties=COUNTIES, tasks=TasksHere())
+    many = build_cohort(one.definition, claims, counties=COUNTIES, tasks=tasks)
     assert many.examples.equals(one.examples)
     assert (many.attrition, many.facts, many.county_bins.bins) == (one.attrition, one.facts, one.county_bins.bins)
 

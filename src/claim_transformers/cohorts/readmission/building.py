@@ -1,6 +1,6 @@
 """Readmission cohorts from an ingested folder: every discharge is an example, and the next admission is its label.
 
-What is asked about one patient at a time is asked of some patients where there are tasks for it, and of all else.
+What is asked about one patient at a time is asked of parts of the patients, each of which fits memory.
 """
 
 import datetime as dt
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.counties import CountyFeatures
-from claim_transformers.claims.engine import connect, fetch
+from claim_transformers.claims.engine import fetch
 from claim_transformers.claims.files import to_json
 from claim_transformers.claims.last_day import last_day_of
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
@@ -120,10 +120,8 @@ def build_readmission_cohort(
     folder = open_folder(claims)
     patient_files(claims)
     read = _ReadStays(definition, last_day_of(folder))
-    if tasks is None:
-        examples, counts = read(0, connect(), folder.path)
-    else:
-        examples, counts = _join_parts(run_on_parts(tasks, folder, _TABLES, read, count_parts(folder, *_TABLES)))
+    parts = run_on_parts(tasks, folder, _TABLES, read, count_parts(folder, *_TABLES))
+    examples, counts = _join_parts(parts)
     steps = counts.steps(definition)
     if not examples.num_rows:
         raise ClaimDataError(
