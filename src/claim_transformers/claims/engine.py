@@ -58,18 +58,24 @@ def connect(
     settings: dict[str, Any] = {"preserve_insertion_order": True}
     if threads is not None:
         settings["threads"] = threads
-    if memory_limit is not None:
-        settings["memory_limit"] = memory_limit
     import duckdb
 
     try:
-        return open_engine(spill_folder=spill_folder, **settings)
+        return open_engine(spill_folder=spill_folder, memory_limit=memory_limit, **settings)
     except (duckdb.ParserException, duckdb.InvalidInputException, duckdb.BinderException) as error:
         raise ValueError(f"expected a memory_limit such as '2GB', found {memory_limit!r}") from error
 
 
-def open_engine(database: str = ":memory:", *, spill_folder: Path | None = None, **settings: Any) -> Backend:
+def open_engine(
+    database: str = ":memory:",
+    *,
+    spill_folder: Path | None = None,
+    memory_limit: str | None = MEMORY_LIMIT,
+    **settings: Any,
+) -> Backend:
     """Open DuckDB behind Ibis so that nothing is fetched and nobody else can read what it spills."""
+    if memory_limit is not None:
+        settings["memory_limit"] = memory_limit
     with ExitStack() as stack:
         if spill_folder is None:
             # DuckDB would spill into the working folder, for everybody to read.
