@@ -139,7 +139,7 @@ class TableEncoder:
 
     def _keys(self, kind: int, slots: np.ndarray, ids: np.ndarray, owner: np.ndarray | None = None) -> np.ndarray:
         """Slot and place of each token of a kind, without -1; `owner` is the position in `slots` that each is of."""
-        keys = (slots << self._place_bits) + kind * self._vocabulary_size
+        keys: np.ndarray = (slots << self._place_bits) + kind * self._vocabulary_size
         keys = keys if owner is None else keys[owner]
         keys += ids
         return keys if ids.min(initial=0) >= 0 else keys[ids >= 0]
@@ -226,12 +226,11 @@ class TableEncoder:
 
     def _time_tokens(self, row: np.ndarray, relative_day: np.ndarray) -> np.ndarray:
         """Time token of each visit, -1 for none."""
-        if self.options.time_tokens != "gap":
-            return self._time_ids[np.minimum(relative_day, self._time_ids.size - 1)]
-        gap_days = np.diff(relative_day, prepend=0)
-        is_first = np.diff(row, prepend=-1) > 0
-        tokens: np.ndarray = self._time_ids[np.minimum(np.where(is_first, 0, gap_days), self._time_ids.size - 1)]
-        tokens[is_first] = self.vocabulary.find(GAP_START)
+        is_gap, is_first = self.options.time_tokens == "gap", np.diff(row, prepend=-1) > 0
+        days = np.where(is_first, 0, np.diff(relative_day, prepend=0)) if is_gap else relative_day
+        tokens: np.ndarray = self._time_ids[np.minimum(days, self._time_ids.size - 1)]
+        if is_gap:
+            tokens[is_first] = self.vocabulary.find(GAP_START)
         return tokens
 
     def _resolve(self, codes: Any) -> np.ndarray:
