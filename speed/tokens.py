@@ -35,7 +35,9 @@ from speed.scoring import make_checkpoint, make_members  # isort: skip
 BY_TOKENIZER = "tokenize_dataset : datasets.map of rows by the tokenizer"
 BY_HAND = "tokenize_dataset : datasets.map of rows by hand"
 ENCODER = "Medicare encoder : bias for each pair of codes"
-GATES = {BY_TOKENIZER: 30.0, ENCODER: 1.2}
+GATES = {BY_TOKENIZER: 40.0, ENCODER: 1.2}
+# Ours is run as often as takes a part of the time of the others, or a moment of other work would decide.
+_REPEATS = 12
 _COLUMNS = {"visit_day": "day", "visit_type": "type"}
 _PATIENTS_OF_ENCODER = 16
 
@@ -74,7 +76,8 @@ def measure_tokenizing(patients: pa.Table, tokenizer: ClaimTokenizer, rounds: in
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, call in ways.items():
-            seconds[name].append(cpu_seconds(call, 1))
+            repeats = _REPEATS if name == "ours" else 1
+            seconds[name].append(cpu_seconds(call, repeats) / repeats)
     ratios = {}
     for name in (BY_TOKENIZER, BY_HAND):
         text, ratios[name] = ratio_text(seconds[name], seconds["ours"])

@@ -36,9 +36,14 @@ class Stream(IntEnum):
 
 def _splitmix64(state: UInt64Array) -> UInt64Array:
     """Return the SplitMix64 output for each generator state."""
-    mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    # In place, because fresh memory costs as much as the arithmetic.
+    mixed = state >> np.uint64(30)
+    mixed ^= state
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def _descend(key: UInt64Array, branch: npt.NDArray[np.integer]) -> UInt64Array:

@@ -142,14 +142,15 @@ def observation_columns(table: Any, visit_days: Any) -> dict[str, Any]:
     for name, source in zip(SPAN_COLUMNS, ("enrollment_start_day", "enrollment_end_day"), strict=True):
         if source in table.column_names:
             spans = RaggedColumn(*_flat(table.column(source)))
-            offsets = pa.array(np.append(0, np.cumsum(spans.lengths)), pa.int32())
-            relative = pa.array(spans.values - first_day[spans.row], pa.int32())
+            offsets = pa.array(np.append(0, np.cumsum(spans.lengths))).cast(pa.int32())
+            relative = pa.array(spans.values - first_day[spans.row]).cast(pa.int32())
             columns[name] = pa.ListArray.from_arrays(offsets, relative)
     if "birth_day" in table.column_names:
         birth_day = pc.fill_null(as_days(table.column("birth_day"), "birth_day"), _UNKNOWN_DAY).to_numpy()
         known_birth = np.where(view.lengths > 1, birth_day, _UNKNOWN_DAY)
         columns |= {
-            name: pa.array(days, pa.int32()) for name, days in zip(AGE_COLUMNS, (known_birth, first_day), strict=True)
+            name: pa.array(days).cast(pa.int32())
+            for name, days in zip(AGE_COLUMNS, (known_birth, first_day), strict=True)
         }
     return columns
 

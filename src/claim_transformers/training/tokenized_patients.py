@@ -100,7 +100,7 @@ def read_numbers(dataset: "datasets.Dataset", column: str) -> npt.NDArray[np.int
 
 
 def tokenize_dataset(
-    dataset: Any, tokenizer: "ClaimTokenizer", *, batch_size: int = 2500, num_proc: int | None = None
+    dataset: Any, tokenizer: "ClaimTokenizer", *, batch_size: int = 5000, num_proc: int | None = None
 ) -> Any:
     """Tokenise patients or cohort examples in Arrow batches.
 
@@ -111,7 +111,7 @@ def tokenize_dataset(
         dataset (`datasets.Dataset`, `DatasetDict`, `IterableDataset` or `IterableDatasetDict`): Rows of the patients
             table, with `index_day` and `label` for a cohort.
         tokenizer ([`ClaimTokenizer`]): Tokenizer with a vocabulary.
-        batch_size (`int`, *optional*, defaults to `2500`): Rows per call of `tokenizer.encode_table`.
+        batch_size (`int`, *optional*, defaults to `5000`): Rows per call of `tokenizer.encode_table`.
         num_proc (`int`, *optional*): Processes; only for data sets that are not streamed.
 
     Returns:
@@ -151,7 +151,12 @@ def tokenize_dataset(
         key = f"{fingerprint}|{tokenizer_digest(tokenizer)}|{__version__}"
         options["new_fingerprint"] = hashlib.sha256(key.encode()).hexdigest()[:32]
         # Not of a stream, which would lose the label: it removes these from what the function gives (datasets 5.2).
-        options |= {"num_proc": num_proc, "desc": "Tokenising patients", "remove_columns": dataset.column_names}
+        options |= {
+            "num_proc": num_proc,
+            "writer_batch_size": batch_size,
+            "desc": "Tokenising patients",
+            "remove_columns": dataset.column_names,
+        }
     return dataset.with_format("arrow").map(encode_batch, **options).with_format(None)
 
 

@@ -179,6 +179,15 @@ def test_other_patients_change_no_token_of_a_patient():
     assert among.slice(1, 1).to_pylist() == alone.to_pylist()
 
 
+def test_a_row_of_many_with_a_large_vocabulary_is_written_as_it_is_alone():
+    tokenizer = make_tokenizer([*TOKENS, *(f"HCPCS/{code:05d}" for code in range(30_000))])
+    codes = [["HCPCS/29999", "HCPCS/00000"], ["NDC/00093014599"], ["HCPCS/29999"], [], None]
+    table = pa.Table.from_pylist([{"visit_day": [1, 2, 3, 5, 5], "visit_type": ["OP"] * 5, "codes": codes}])
+    # Slot and place of a token need more than 32 bits here.
+    many = tokenizer.encode_table(table.take(pa.array(np.zeros(8000, np.int64))))
+    assert many.slice(7999).to_pylist() == many.slice(0, 1).to_pylist() == tokenizer.encode_table(table).to_pylist()
+
+
 def test_structured_patient_equals_its_row():
     tokenizer = make_tokenizer(time_tokens="day")
     visits = [{"day": 100, "type": "OP", "codes": ["ICD9CM/49392"]}, {"day": 112, "type": None, "codes": None}]

@@ -113,12 +113,13 @@ def read_visits(batch: Any, max_visits: int | None, *, mark_principal: bool = Fa
     day = _integers(as_days(days, "visit_day"), "visit_day")
     type_index, type_names = _type_ranks(types)
 
-    joined, first = _join_visits(row, day, type_index)
+    position, first = _join_visits(row, day, type_index)
     row, day, type_index = row[first], day[first], type_index[first]
-    in_view = _most_recent(row, len(batch), max_visits)
-    position = np.where(in_view, np.cumsum(in_view) - 1, -1)[joined]
-    if not in_view.all():
+    if max_visits is not None and days_per_row.max(initial=0) > max_visits:
+        ends = np.searchsorted(row, np.arange(len(batch)), side="right")
+        in_view = ends[row] - np.arange(row.size) <= max_visits
         row, day, type_index = row[in_view], day[in_view], type_index[in_view]
+        position = np.where(in_view, np.cumsum(in_view) - 1, -1)[position]
         lists = [inner.filter(pa.array(position >= 0)) for inner in lists]
         position = position[position >= 0]
     codes: list[Any] = []
@@ -239,8 +240,8 @@ def _type_ranks(types: Any) -> tuple[np.ndarray, list[str]]:
     return ranks[index], ranked
 
 
-def _join_visits(row: np.ndarray, day: np.ndarray, type_index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Joined visit of each entry, and an entry of each joined visit, ordered by (row, day, type)."""
+def _join_visits(row: np.ndarray, day: np.ndarray, type_index: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Joined visit of each entry, and what takes an entry of each joined visit, ordered by (row, day, type)."""
     same_row = row[1:] == row[:-1]
     same_day = same_row & (day[1:] == day[:-1])
     if (same_day & (type_index[1:] < type_index[:-1]) | same_row & (day[1:] < day[:-1])).any():
@@ -249,14 +250,8 @@ def _join_visits(row: np.ndarray, day: np.ndarray, type_index: np.ndarray) -> tu
         inverse[order] = np.arange(order.size)
         joined, first = _join_visits(row[order], day[order], type_index[order])
         return joined[inverse], order[first]
-    is_first = np.concatenate([[True], ~(same_day & (type_index[1:] == type_index[:-1]))])[: row.size]
+    is_same = same_day & (type_index[1:] == type_index[:-1])
+    if not is_same.any():
+        return np.arange(row.size), slice(None)
+    is_first = np.append(True, ~is_same)
     return np.cumsum(is_first) - 1, np.flatnonzero(is_first)
-
-
-def _most_recent(row: np.ndarray, num_rows: int, max_visits: int | None) -> np.ndarray:
-    """Mask of the last `max_visits` visits of each row."""
-    if max_visits is None:
-        return np.ones(row.size, dtype=bool)
-    ends = np.searchsorted(row, np.arange(num_rows), side="right")
-    in_view: np.ndarray = ends[row] - np.arange(row.size) <= max_visits
-    return in_view

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import open_engine, read_batches
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
@@ -46,6 +45,9 @@ def open_database(
     if text.startswith(_DUCKDB) or (file.suffix.lower() in _DUCKDB_SUFFIXES and file.is_file()):
         if not file.is_file():
             raise ClaimDataError("E_NO_FILE", f"expected a DuckDB file at {file}, found none")
+        # Here, because who reads a folder asks `is_address` too, and needs no engine.
+        from claim_transformers.claims.engine import open_engine
+
         return _connect(lambda: open_engine(str(file), spill_folder=spill_folder, read_only=True))
     if not is_address(text):
         return None
@@ -88,6 +90,8 @@ def fetch_to_parquet(
 
 
 def _batches(warehouse: BaseBackend, rows: ir.Table) -> Iterator[pa.RecordBatch]:
+    from claim_transformers.claims.engine import read_batches
+
     # Ibis 12 calls a method that DuckDB 2.0 no longer has.
     yield from read_batches(warehouse, rows) if warehouse.name == "duckdb" else warehouse.to_pyarrow_batches(rows)
 
