@@ -30,7 +30,7 @@ def cpu_seconds_of(code: str) -> float:
 def modules_of(code: str) -> set[str]:
     """Names of the modules that some lines import."""
     command = (sys.executable, "-c", code + _BY_NAME)
-    return set(subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout.split())
+    return set(subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.split())
 
 
 def main() -> None:
