@@ -216,7 +216,7 @@ STEPS: dict[str, Callable[[Path, Path], None]] = {
 def measure(step: str, given: Path, out: Path) -> dict[str, float]:
     """CPU seconds and peak memory in megabytes of a step in a process of its own."""
     command = [sys.executable, "-m", "speed.folding", "--step", step, str(given), str(out)]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     print(f"    {step}: {found['cpu']:.1f} CPU s, {found['megabytes']:.0f} MB", flush=True)
     return found
 

@@ -124,9 +124,11 @@ def page_waits(base: str, record: str, pages: int) -> np.ndarray:
     return np.array(found)
 
 
-def wait_for(base: str) -> None:
+def wait_for(base: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until the checkpoint is loaded."""
     for _ in range(600):
+        if process.poll() is not None:
+            sys.exit(f"expected a service that is ready, found that it ended with\n{log.read_text()[-2000:]}")
         try:
             if httpx2.get(f"{base}/readyz", trust_env=False).status_code == 200:
                 return
@@ -176,9 +178,10 @@ def measure(folder: Path, requests: int) -> bool:
         config["smart"] = {"client_id": "speed", "secret": {"env": "SPEED_SECRET"}, "issuers": [record]}
         (folder / "serve.yaml").write_bytes(msgspec.yaml.encode(config))
         environment = {**os.environ, "SPEED_SECRET": "of nobody"}
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process:
+        log = folder / "log"
+        with log.open("wb") as sink, subprocess.Popen(command, stderr=sink, env=environment) as process:
             try:
-                wait_for(base)
+                wait_for(base, process, log)
                 waits(base, body, 1, 5)
                 size = f"{len(body) / 1e6:.1f} MB"
                 asked: dict[str, tuple[Callable[[], np.ndarray], float]] = {

@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from claim_transformers import ingest, ingest_on_spark, simulate
 from claim_transformers.claims.spark import SparkTasks, open_spark
+from speed.history import remember
 
 GATE = 3.0
 LINES = 10_000_000_000
@@ -127,6 +128,7 @@ def main() -> int:
     assert (one["lines"], one["patients"]) == (other["lines"], other["patients"])
     ratio, rate = other["cpu"] / one["cpu"], other["lines"] / other["cpu"]
     hours = LINES / rate / 3600
+    remember("spark", {f"{one['lines']:,} lines, CPU of an ingest on Spark : DuckDB": ratio})
     print(f"{one['lines']:,} lines of {one['patients']:,} patients in {given.parts} parts")
     print(
         f"DuckDB {one['cpu']:.1f} CPU s, Spark {other['cpu']:.1f} CPU s on one core, {other['jvm']:.1f} of them the "

@@ -7,8 +7,8 @@ outpatients and enrolment, each with columns, formats of dates and words of its 
 mapping lies beside them.
 """
 
+import argparse
 import shutil
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,4 +71,7 @@ def write_tables(raw: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_tables(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("raw", type=Path, help="Folder of simulated claims.")
+    parser.add_argument("out", type=Path, help="Folder that the tables are written to.")
+    write_tables(**vars(parser.parse_args()))

@@ -1,7 +1,26 @@
 import json
 import platform
+import re
+import subprocess
 
-from speed.history import draw, read_history, remember
+import pytest
+
+from speed.history import ROOT, draw, read_history, remember
+
+
+def test_every_command_that_measures_remembers_what_it_found():
+    commands = set(re.findall(r"-m speed\.(\w+)", (ROOT / "Makefile").read_text(encoding="utf-8"))) - {"history"}
+    assert "spark" in commands
+    written = {name: (ROOT / "speed" / f"{name}.py").read_text(encoding="utf-8") for name in commands}
+    assert [name for name, text in written.items() if not re.search(rf'remember\(\s*"{name}"', text)] == []
+
+
+def test_what_a_process_that_fails_has_said_is_shown(tmp_path, capfd):
+    from speed.ingest import measure_tiny
+
+    with pytest.raises(subprocess.CalledProcessError):
+        measure_tiny("no-such-source", tmp_path)
+    assert "no-such-source" in capfd.readouterr().err
 
 
 def test_history_holds_ratios_and_what_they_depend_on(tmp_path):

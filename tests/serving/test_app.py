@@ -5,12 +5,15 @@ import json
 import logging
 import random
 import re
+import time
 from pathlib import Path
 
 import pytest
 from serving.served import FHIR, MARK, PATH, Fhir, claims, config_of, encounter, hook, prefetch, serving
 from sources.fhir_resources import payer_eob
+from starlette.testclient import TestClient
 
+from claim_transformers.serving.app import create_app
 from claim_transformers.serving.config import Limits
 from claim_transformers.serving.logs import _JsonLines
 
@@ -98,6 +101,23 @@ def test_no_identifier_and_no_token_stands_in_a_log_a_metric_or_an_error(tmp_pat
     assert answered[-1]["place"].startswith("claim_transformers.serving.")
     assert 'answers_total{route="hook",status="200",code="OK"} 1\n' in metrics
     assert 'answer_seconds_bucket{route="hook",le="+Inf"} 3\n' in metrics
+
+
+def test_a_checkpoint_that_does_not_load_is_told_with_its_place_and_without_its_words(tmp_path, caplog):
+    told = []
+    app = create_app(config_of(tmp_path), lambda: {}[MARK], on_failure=told.append)
+    with TestClient(app) as client:
+        deadline = time.monotonic() + 20
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.005)
+        answer = client.get("/readyz")
+    assert [type(error) for error in told] == [KeyError]
+    assert answer.status_code == 503
+    lines = list(map(_JsonLines().format, caplog.records))
+    assert MARK not in "".join(lines)
+    (entry,) = [entry for entry in map(json.loads, lines) if entry.get("event") == "failed"]
+    assert entry["error"] == "KeyError"
+    assert entry["place"].startswith("claim_transformers.serving.")
 
 
 # ---- Bodies that nobody meant ----

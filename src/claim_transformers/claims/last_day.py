@@ -40,12 +40,7 @@ def find_last_day(last_days: Integers, extract_date: dt.date | None = None) -> i
         >>> find_last_day(np.array([17_000, 17_000]), dt.date(2016, 6, 30))
         16982
     """
-    known = last_days[last_days != NULL_DAY]
-    if not len(known):
-        return NULL_DAY
-    witnesses = _num_witnesses(len(known))
-    last_day = int(np.partition(known, len(known) - witnesses)[-witnesses])
-    return last_day if extract_date is None else min(last_day, (extract_date - _EPOCH).days)
+    return find_counted_last_day(count_last_days(last_days), extract_date)
 
 
 def find_counted_last_day(patients: Mapping[int, int], extract_date: dt.date | None = None) -> int:
@@ -55,7 +50,8 @@ def find_counted_last_day(patients: Mapping[int, int], extract_date: dt.date | N
         >>> find_counted_last_day({17_000: 2, 16_900: 1, 33_000: 1})
         17000
     """
-    missing = _num_witnesses(sum(patients.values()))
+    num_patients = sum(patients.values())
+    missing = min(max(_MIN_PATIENTS, -(-num_patients // _PATIENTS_PER_WITNESS)), num_patients)
     for day in sorted(patients, reverse=True):
         missing -= patients[day]
         if missing <= 0:
@@ -70,10 +66,6 @@ def count_last_days(last_days: Integers) -> dict[int, int]:
         return {}
     first, counts = int(known.min()), np.bincount(known - known.min())
     return {first + int(place): int(counts[place]) for place in np.flatnonzero(counts)}
-
-
-def _num_witnesses(num_patients: int) -> int:
-    return min(max(_MIN_PATIENTS, -(-num_patients // _PATIENTS_PER_WITNESS)), num_patients)
 
 
 def raise_last_days(last_days: Integers, patients: Integers, days: npt.NDArray[Any]) -> None:

@@ -187,7 +187,8 @@ def _errors_of_spark(expected: str, cure: str) -> Iterator[None]:
     """Raise what Spark raises as `E_SPARK`, without its words: they quote the traceback of a task, with rows in it."""
     try:
         yield
-    # Its errors are of pyspark, of py4j and, of a server, of grpc, and have nothing in common.
+    # Around calls of Spark alone, whose errors are of pyspark, py4j, sockets, Arrow and, of a server, grpc: they have
+    # nothing in common, and not all are installed.
     except Exception as error:  # noqa: BLE001
         raise ClaimDataError("E_SPARK", f"expected {expected}, found {type(error).__name__}: {cure}") from None
 

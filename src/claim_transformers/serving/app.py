@@ -129,7 +129,8 @@ async def _load(
         await service.load(load)
     except Exception as error:
         # Whatever it is: nobody waits for this task, so that an error would be lost and the service never be ready.
-        _logger.error("failed", extra={"fields": {"event": "failed", "error": type(error).__name__}})
+        fields = {"event": "failed", "error": type(error).__name__, "place": place_of(error)}
+        _logger.error("failed", extra={"fields": fields})
         if on_failure is None:
             raise
         on_failure(error)

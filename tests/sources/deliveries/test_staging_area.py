@@ -277,6 +277,16 @@ def test_two_generations_become_one_schema_and_every_row_says_where_it_is_from(s
     assert pq.read_schema(tmp_path / "out" / "provenance" / "part-00000.parquet").names == _PROVENANCE_SCHEMA.names
 
 
+def test_every_line_of_rows_that_hold_several_has_its_provenance(staging, tmp_path: Path) -> None:
+    stays = [synpuf_inpatient("S1", HCPCS_CD_1="99221", HCPCS_CD_2="99222")]
+    people = {"2008": [synpuf_beneficiary("S1")]}
+    staging.load("synpuf", write_synpuf(tmp_path / "synpuf", beneficiaries=people, inpatients=stays))
+    summary = consolidate(staging, tmp_path / "out", progress=False, **ANY_SHARE)
+    assert summary.lines["claim_line"] > 1
+    provenance = pq.read_table(tmp_path / "out" / "provenance")
+    assert provenance.num_rows == sum(summary.lines.values())
+
+
 def test_lines_that_cannot_be_read_are_counted_checked_and_quarantined_as_by_ingest(staging, tmp_path: Path) -> None:
     folder = write_rif(tmp_path / "raw", part_d=[drug(f"D{number}") for number in range(4)])
     path = folder / "pde.csv"

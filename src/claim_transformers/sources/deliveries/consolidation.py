@@ -200,7 +200,8 @@ def _read_sources(
             table = _as_received(connection, raw_table, staging, exported)
             rule = f"{name}/{table.name}"
             one = _Traced(replace(table, name=f"{name.replace('-', '_')}_{table.name}"), name, rule)
-            one.table = replace(one.table, to_canonical=partial(_of_source, one, table.to_canonical))
+            # The provenance is of lines, which folded rows have not become when they are published.
+            one.table = replace(one.table, to_canonical=partial(_of_source, one, table.to_canonical), to_folded=None)
             traced.append(one)
     # Eligibility first, because claims of every source are checked against it.
     tables = sorted((one.table for one in traced), key=lambda table: table.target != "eligibility")

@@ -46,21 +46,24 @@ def open_database(
         if not file.is_file():
             raise ClaimDataError("E_NO_FILE", f"expected a DuckDB file at {file}, found none")
         # Here, because who reads a folder asks `is_address` too, and needs no engine.
+        import duckdb
+
         from claim_transformers.claims.engine import open_engine
 
-        return _connect(lambda: open_engine(str(file), spill_folder=spill_folder, read_only=True))
+        return _connect(lambda: open_engine(str(file), spill_folder=spill_folder, read_only=True), duckdb.Error)
     if not is_address(text):
         return None
     import ibis
 
-    return _connect(lambda: ibis.connect(text))
+    # Every driver has errors of its own, which have nothing in common.
+    return _connect(lambda: ibis.connect(text), Exception)
 
 
-def _connect(open_it: Callable[[], BaseBackend]) -> BaseBackend:
+def _connect(open_it: Callable[[], BaseBackend], errors: type[Exception]) -> BaseBackend:
+    """Open a database, or refuse without the words of the driver: some quote the password of the URL."""
     try:
         return open_it()
-    # Drivers have errors of their own, and some quote the password of the URL.
-    except Exception as error:  # noqa: BLE001
+    except errors as error:
         raise ClaimDataError(
             "E_WAREHOUSE",
             f"expected a database that opens, found {type(error).__name__}: check the URL, that its server answers, "
