@@ -116,6 +116,9 @@ def _people(source: str, rng: np.random.Generator, prefix: str) -> list[_Person]
         if place == 1:
             # Nothing is known of the month after it, unless somebody else's date makes the data end later.
             visit(person, 640, 5, is_stay=True)
+        if place == 2:
+            # Data end where two patients are seen; without it a world would end earlier alone than beside others.
+            visit(person, 645, 0, is_stay=False)
         for _ in range(int(rng.integers(1, 4))):
             visit(person, int(rng.integers(0, 640)), 0, is_stay=False)
         for _ in range(int(rng.integers(1, 3))):

@@ -91,29 +91,30 @@ def _rare(
     amounts = [name for name in table.columns if kinds[name] == "amount" and row.get(name)]
     dates = [name for name in table.columns if kinds[name] == "date" and row.get(name)]
     cell = row.get(column) or ""
+    # What is broken twice in one row is one line or two, as one likes.
+    is_broken = "\n" in _text_of(row)
     if fault == "copy":
         return [dict(row)] * int(rng.integers(1, 4))
     if fault == "version":
         return [row | {column: "1"}]
-    if fault == "reversal" and amounts:
+    if fault == "reversal" and amounts and not is_broken:
         return [row | {name: f"-{row[name]}" for name in amounts}]
     if fault == "swap" and len(dates) > 1:
         first, second = rng.choice(dates, 2, replace=False)
         row[str(first)], row[str(second)] = row[str(second)], row[str(first)]
     if fault == "share":
         other = rows[int(rng.integers(len(rows)))]
-        row.update({name: other[name] for name in CLAIM_COLUMNS if name in row and other.get(name)})
+        if not is_broken and "\n" not in _text_of(other):
+            row.update({name: other[name] for name in CLAIM_COLUMNS if name in row and other.get(name)})
     if fault == "line":
         row[RAW_LINE] = str(rng.choice(("x", "a,b|c", "|||,,,;", "0" * 200_000)))
-    # What is broken twice in one row is one line or two, as one likes.
-    text = _text_of(row)
-    if fault == "quote" and "\n" not in text:
+    if fault == "quote" and not is_broken:
         row[column] = str(rng.choice((f'"{cell}', f'{cell}"', f'{cell[:2]}"{cell[2:]}', '"', '""', f'"{cell}"x')))
-    if fault == "break" and source in QUOTED_SOURCES and not {'"', ","} & {*text}:
+    if fault == "break" and source in QUOTED_SOURCES and not {'"', ","} & {*_text_of(row)}:
         row[column] = f'"{cell}\n{cell}"'
-    if fault == "byte":
+    if fault == "byte" and "\n" not in cell:
         row[column] = f"{cell}\udcff"
-    if fault == "nul":
+    if fault == "nul" and "\n" not in cell:
         row[column] = f"{cell}\x00"
     return []
 

@@ -56,9 +56,17 @@ def _looks_like_several(record: str) -> bool:
     return len(lines) > 1 and all(line.count(",") == len(NAMES) - 1 for line in lines)
 
 
-def test_text_each_line_of_which_is_full_is_counted_by_the_line_and_read_as_nothing(connection):
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('",","\n",","', id="each line is full"),
+        pytest.param('a,-"b\nb",c', id="the quote stands behind a letter"),
+        pytest.param('a,"b\nb"c,d', id="a letter stands behind the quote"),
+    ],
+)
+def test_text_over_two_lines_that_may_be_two_records_is_counted_by_the_line_and_read_as_nothing(connection, text):
     header = ",".join(NAMES) + "\n"
-    assert _read(connection, f'{header}",","\n",","\n'.encode()) == ({}, 2)
+    assert _read(connection, f"{header}{text}\n".encode()) == ({}, 2)
 
 
 @more
