@@ -32,30 +32,22 @@ class ClaimConfig(PreTrainedConfig):
     """Describe a claim model: sizes, how codes become visits, what a position may see, and what pretraining predicts.
 
     Args:
-        vocab_size (`int`, *optional*, defaults to `512`):
-            Number of code tokens, special tokens included.
+        vocab_size (`int`, *optional*, defaults to `512`): Number of code tokens, special tokens included.
         num_categories (`int`, *optional*, defaults to `0`):
             Number of code categories (CCS, CCSR, drug groups...). `0` builds no category-prediction head.
         hidden_size (`int`, *optional*, defaults to `128`):
             Width of embeddings and hidden states, a multiple of `num_attention_heads`.
-        num_hidden_layers (`int`, *optional*, defaults to `2`):
-            Number of transformer layers.
-        num_attention_heads (`int`, *optional*, defaults to `4`):
-            Number of attention heads.
-        intermediate_size (`int`, *optional*, defaults to `512`):
-            Width of the feed-forward layers.
+        num_hidden_layers (`int`, *optional*, defaults to `2`): Number of transformer layers.
+        num_attention_heads (`int`, *optional*, defaults to `4`): Number of attention heads.
+        intermediate_size (`int`, *optional*, defaults to `512`): Width of the feed-forward layers.
         hidden_act (`str`, *optional*, defaults to `"gelu"`):
             Activation of the feed-forward layers: `"gelu"`, `"gelu_new"`, `"relu"` or `"silu"`.
         hidden_dropout_prob (`float`, *optional*, defaults to `0.1`):
             Dropout after embeddings, attention and feed-forward layers.
-        attention_probs_dropout_prob (`float`, *optional*, defaults to `0.1`):
-            Dropout on attention weights.
-        classifier_dropout (`float`, *optional*):
-            Dropout before a classifier. `None` takes `hidden_dropout_prob`.
-        initializer_range (`float`, *optional*, defaults to `0.02`):
-            Standard deviation of initial weights.
-        layer_norm_eps (`float`, *optional*, defaults to `1e-05`):
-            Epsilon of the layer norms.
+        attention_probs_dropout_prob (`float`, *optional*, defaults to `0.1`): Dropout on attention weights.
+        classifier_dropout (`float`, *optional*): Dropout before a classifier. `None` takes `hidden_dropout_prob`.
+        initializer_range (`float`, *optional*, defaults to `0.02`): Standard deviation of initial weights.
+        layer_norm_eps (`float`, *optional*, defaults to `1e-05`): Epsilon of the layer norms.
         norm_first (`bool`, *optional*, defaults to `False`):
             Whether layers normalise their input (pre-norm) rather than their output. Claim-PT normalises the output
             ("skip-connect normalization layer", Framework), which is also the better choice at one or two layers;
@@ -91,10 +83,8 @@ class ClaimConfig(PreTrainedConfig):
         segments (`bool`, *optional*, defaults to `False`):
             Whether a vector is added to every position that tells the patient, earlier visits and the last visit in
             view apart: the segments of Lahlou et al. (section 3.1.3), where the last visit is the index claim.
-        nvp_weight (`float`, *optional*, defaults to `1.0`):
-            Weight of next-visit prediction in the pretraining loss.
-        cp_weight (`float`, *optional*, defaults to `1.0`):
-            Weight of category prediction in the pretraining loss.
+        nvp_weight (`float`, *optional*, defaults to `1.0`): Weight of next-visit prediction in the pretraining loss.
+        cp_weight (`float`, *optional*, defaults to `1.0`): Weight of category prediction in the pretraining loss.
         horizon_weight (`float`, *optional*, defaults to `0.1`):
             Weight of horizon prediction in the pretraining loss. A code is a target of every visit within the horizon
             before it, so this loss is several times as large as the others per code.
@@ -104,10 +94,8 @@ class ClaimConfig(PreTrainedConfig):
         tie_word_embeddings (`bool`, *optional*, defaults to `False`):
             Whether next-visit prediction or masked-token learning shares the embedding table. Untied is faithful to
             max pooling, where an embedding is no average of its uses.
-        pad_token_id (`int`, *optional*, defaults to `0`):
-            Padding token.
-        mask_token_id (`int`, *optional*, defaults to `2`):
-            Token that replaces a masked code.
+        pad_token_id (`int`, *optional*, defaults to `0`): Padding token.
+        mask_token_id (`int`, *optional*, defaults to `2`): Token that replaces a masked code.
         max_visits (`int`, *optional*, defaults to `256`):
             Most recent visits that the tokenizer keeps. The model itself has no position table and no such limit.
         code_skip (`bool`, *optional*, defaults to `False`):

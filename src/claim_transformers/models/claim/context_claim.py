@@ -115,10 +115,8 @@ def predicting_slots(visit_days_BV: Tensor, cut_B: Tensor, patient_only: bool) -
     Args:
         visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
             Days since the first visit in view, `-1` for padding.
-        cut_B (`torch.LongTensor` of shape `(batch,)`):
-            Last slot that every position sees.
-        patient_only (`bool`):
-            Whether only the patient predicts, as in Claim-PT.
+        cut_B (`torch.LongTensor` of shape `(batch,)`): Last slot that every position sees.
+        patient_only (`bool`): Whether only the patient predicts, as in Claim-PT.
 
     Returns:
         `torch.BoolTensor` of shape `(batch, slots)`.
@@ -147,12 +145,9 @@ def next_visit_pairs(predicts_BV: Tensor, cut_B: Tensor, slots_BT: Tensor, label
     Args:
         predicts_BV (`torch.BoolTensor` of shape `(batch, slots)`):
             Slots that predict; prediction `i` is the i-th `True` in row order.
-        cut_B (`torch.LongTensor` of shape `(batch,)`):
-            Last slot that every position sees.
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, `-1` for padding.
-        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Label of each token, `-100` where there is none.
+        cut_B (`torch.LongTensor` of shape `(batch,)`): Last slot that every position sees.
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`): Slot of each token, `-1` for padding.
+        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`): Label of each token, `-100` where there is none.
 
     Returns:
         `tuple[torch.LongTensor, torch.LongTensor]`: Predictions and labels, one entry per pair.
@@ -183,8 +178,7 @@ def horizon_slots(known_BV: Tensor, cut_B: Tensor, patient_only: bool) -> Tensor
             Whether the record covers the whole horizon from the day of a slot on.
         cut_B (`torch.LongTensor` of shape `(batch,)`):
             Last slot that every position sees. With 0 the patient sees nothing and predicts nothing.
-        patient_only (`bool`):
-            Whether only the patient predicts.
+        patient_only (`bool`): Whether only the patient predicts.
 
     Returns:
         `torch.BoolTensor` of shape `(batch, slots)`.
@@ -212,16 +206,12 @@ def horizon_pairs(
     Args:
         predicts_BV (`torch.BoolTensor` of shape `(batch, slots)`):
             Slots that predict; prediction `i` is the i-th `True` in row order.
-        cut_B (`torch.LongTensor` of shape `(batch,)`):
-            Last slot that every position sees.
+        cut_B (`torch.LongTensor` of shape `(batch,)`): Last slot that every position sees.
         visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
             Days since the first visit in view, `-1` for padding; slot 0 as in [`position_days`].
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, `-1` for padding.
-        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Label of each token, `-100` where there is none.
-        horizon_days (`int`):
-            Length of the horizon.
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`): Slot of each token, `-1` for padding.
+        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`): Label of each token, `-100` where there is none.
+        horizon_days (`int`): Length of the horizon.
 
     Returns:
         `tuple[torch.LongTensor, torch.LongTensor]`: Predictions and labels, one entry per pair.
@@ -251,12 +241,9 @@ def own_category_pairs(slots_BT: Tensor, labels_BT: Tensor, num_slots: int) -> t
     masked code would otherwise teach that its categories are absent.
 
     Args:
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, `-1` for padding.
-        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Category of each token, `-100` where there is none.
-        num_slots (`int`):
-            Slots in the batch, the patient slot included.
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`): Slot of each token, `-1` for padding.
+        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`): Category of each token, `-100` where there is none.
+        num_slots (`int`): Slots in the batch, the patient slot included.
 
     Returns:
         `tuple[torch.BoolTensor, torch.LongTensor, torch.LongTensor]`: Slots of shape `(batch, slots)` that predict,

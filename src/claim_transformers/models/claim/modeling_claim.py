@@ -164,8 +164,7 @@ class ClaimModel(ClaimPreTrainedModel):
     """The encoder: codes of a patient's visits to one vector per visit (or per code) and one per patient.
 
     Args:
-        config ([`ClaimConfig`]):
-            Sizes and choices of the model.
+        config ([`ClaimConfig`]): Sizes and choices of the model.
 
     Examples:
         >>> model = ClaimModel(ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1)).eval()
@@ -321,8 +320,7 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
     nothing.
 
     Args:
-        config ([`ClaimConfig`]):
-            Sizes and choices of the model.
+        config ([`ClaimConfig`]): Sizes and choices of the model.
 
     Raises:
         ValueError: If `visit_pooling` is `"none"`; [`ClaimForMaskedLM`] pretrains such a model.
@@ -555,8 +553,7 @@ class ClaimForMaskedLM(ClaimPreTrainedModel):
     """Masked-token learning of Lahlou et al.: every code is a position, and hidden codes are predicted.
 
     Args:
-        config ([`ClaimConfig`]):
-            Sizes and choices of the model, with `visit_pooling="none"`.
+        config ([`ClaimConfig`]): Sizes and choices of the model, with `visit_pooling="none"`.
 
     Raises:
         ValueError: If `visit_pooling` is not `"none"`; [`ClaimForPreTraining`] pretrains such a model.
@@ -757,8 +754,7 @@ class ClaimForVisitClassification(ClaimPreTrainedModel):
     """A prediction per visit, read from the visit's own position.
 
     Args:
-        config ([`ClaimConfig`]):
-            Sizes and choices of the model, with `num_labels`.
+        config ([`ClaimConfig`]): Sizes and choices of the model, with `num_labels`.
 
     Examples:
         >>> config = ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_labels=3)

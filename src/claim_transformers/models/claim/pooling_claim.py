@@ -22,18 +22,12 @@ def pool_codes(
     """Embed codes and pool them by slot, reading real codes only.
 
     Args:
-        weight_KE (`torch.FloatTensor` of shape `(vocabulary, width)`):
-            Embedding table.
-        input_ids_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Code tokens.
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, in any order.
-        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`):
-            Whether a token is no padding.
-        num_slots (`int`):
-            Slots in the batch.
-        mode (`str`):
-            `"max"`, `"sum"` or `"mean"`.
+        weight_KE (`torch.FloatTensor` of shape `(vocabulary, width)`): Embedding table.
+        input_ids_BT (`torch.LongTensor` of shape `(batch, tokens)`): Code tokens.
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`): Slot of each token, in any order.
+        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`): Whether a token is no padding.
+        num_slots (`int`): Slots in the batch.
+        mode (`str`): `"max"`, `"sum"` or `"mean"`.
 
     Returns:
         `torch.FloatTensor` of shape `(batch, slots, width)`: Pooled codes, exactly zero for a slot without codes.
@@ -70,16 +64,11 @@ def pool_vectors(vectors_BTE: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_sl
     """Pool vectors by slot with shapes that depend on no value.
 
     Args:
-        vectors_BTE (`torch.FloatTensor` of shape `(batch, tokens, width)`):
-            One vector per token.
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, in any order.
-        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`):
-            Whether a token is no padding.
-        num_slots (`int`):
-            Slots in the batch.
-        mode (`str`):
-            `"max"`, `"sum"` or `"mean"`.
+        vectors_BTE (`torch.FloatTensor` of shape `(batch, tokens, width)`): One vector per token.
+        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`): Slot of each token, in any order.
+        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`): Whether a token is no padding.
+        num_slots (`int`): Slots in the batch.
+        mode (`str`): `"max"`, `"sum"` or `"mean"`.
 
     Returns:
         `torch.FloatTensor` of shape `(batch, slots, width)`: As [`pool_codes`] gives for the vectors of the codes.

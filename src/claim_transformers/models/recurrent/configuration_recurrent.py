@@ -33,8 +33,7 @@ class RecurrentConfig(PreTrainedConfig):
         attention (`str`, *optional*, defaults to `"location"`):
             How Dipole scores an earlier visit: `"location"`, `"general"` or `"concat"`. The other two architectures
             do not read it.
-        vocab_size (`int`, *optional*, defaults to `512`):
-            Number of code tokens, special tokens included.
+        vocab_size (`int`, *optional*, defaults to `512`): Number of code tokens, special tokens included.
         embedding_size (`int`, *optional*, defaults to `128`):
             Width of a code's vector, and of RETAIN's context vector.
         hidden_size (`int`, *optional*, defaults to `128`):
@@ -53,13 +52,11 @@ class RecurrentConfig(PreTrainedConfig):
             the papers do: `True` for DoctorAI, which reads the duration since the last visit, `False` for the others.
         hidden_dropout_prob (`float`, *optional*, defaults to `0.1`):
             Dropout of the vectors of visits and between GRU layers.
-        classifier_dropout (`float`, *optional*):
-            Dropout before a classifier. `None` takes `hidden_dropout_prob`.
+        classifier_dropout (`float`, *optional*): Dropout before a classifier. `None` takes `hidden_dropout_prob`.
         initializer_range (`float`, *optional*, defaults to `0.05`):
             Standard deviation of initial embeddings and linear weights. DoctorAI and RETAIN were published with
             uniform values in -0.1..0.1, whose standard deviation is near this one.
-        pad_token_id (`int`, *optional*, defaults to `0`):
-            Padding token.
+        pad_token_id (`int`, *optional*, defaults to `0`): Padding token.
 
     Raises:
         huggingface_hub.errors.StrictDataclassFieldValidationError: If a field has the wrong type or an unknown choice.

@@ -98,8 +98,7 @@ class RecurrentModel(RecurrentPreTrainedModel):
     """The encoder: codes of a patient's visits to one vector per slot and one per patient.
 
     Args:
-        config ([`RecurrentConfig`]):
-            Architecture and sizes.
+        config ([`RecurrentConfig`]): Architecture and sizes.
 
     Examples:
         >>> config = RecurrentConfig(architecture="retain", vocab_size=20, embedding_size=8, hidden_size=4)
@@ -130,8 +129,7 @@ class RecurrentModel(RecurrentPreTrainedModel):
         """Encode patients.
 
         Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`):
-                Code tokens.
+            input_ids (`torch.LongTensor` of shape `(batch, tokens)`): Code tokens.
             visit_ids (`torch.LongTensor` of shape `(batch, tokens)`):
                 Slot of each token: 0 for the patient, 1 and up for visits, `-1` for padding.
             visit_days (`torch.LongTensor` of shape `(batch, slots)`):
