@@ -176,7 +176,6 @@ def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, na
         '{"auroc": null}\n'
         >>> to_json({"rows": [1.0, float("inf")]})
         Traceback (most recent call last):
-            ...
         ValueError: expected finite numbers in JSON, found inf at rows.1
     """
     plain = _finite(content, "", nan_to_null)

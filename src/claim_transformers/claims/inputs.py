@@ -29,7 +29,6 @@ def check_inputs(path: str | Path) -> Path:
     Examples:
         >>> check_inputs("/dev/null")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_INPUT: expected files that can be read at /dev/null, ...
     """
     path = Path(path)

@@ -120,7 +120,6 @@ class Ledger:
         >>> entry.rows_in, entry.rows_out = 30, 29
         >>> ledger.check_conservation()
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_CONSERVATION: pde.csv, RX: 30 rows in, but 29 out + 0 ...
     """
 

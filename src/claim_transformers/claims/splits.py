@@ -80,7 +80,6 @@ def assert_disjoint(patient_ids_by_split: Mapping[str, pa.Array | pa.ChunkedArra
         >>> assert_disjoint({"train": pa.array(["A1", "A2"]), "test": pa.array(["A3"])})
         >>> assert_disjoint({"train": pa.array(["A1", "A2"]), "test": pa.array(["A2"])})
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_SPLIT_OVERLAP: expected every patient in one split, found
         1 patient in both 'train' and 'test'; split by patient, with `split_of`
     """

@@ -57,7 +57,6 @@ def open_folder(path: str | Path) -> IngestedFolder:
     Examples:
         >>> open_folder("/nowhere")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     path = check_inputs(path)

@@ -68,7 +68,6 @@ def resolve_code_columns(code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS) -> 
         ['diagnoses', 'ndc_code']
         >>> resolve_code_columns(["icd"])
         Traceback (most recent call last):
-            ...
         ValueError: expected code columns out of diagnoses, procedures, hcpcs, drg, ndc, rev, pos, disp, found 'icd'
     """
     known = ", ".join(CODE_COLUMNS)

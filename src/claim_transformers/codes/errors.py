@@ -32,7 +32,6 @@ class ClaimDataError(ValueError):
     Examples:
         >>> raise ClaimDataError("E_COLUMN", "expected the column 'CLM_ID', found 80 other columns")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_COLUMN: expected the column 'CLM_ID', found 80 other columns
     """
 

@@ -75,7 +75,6 @@ def split_code(code: str) -> tuple[str, str]:
         ('HCPCS', '99213')
         >>> split_code("99213")
         Traceback (most recent call last):
-            ...
         ValueError: expected SYSTEM/CODE, found text without a slash
     """
     system, slash, bare = code.partition("/")

@@ -85,7 +85,6 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
         'Readmission within 30 days, every inpatient claim'
         >>> load_definition("asthma")
         Traceback (most recent call last):
-            ...
         ValueError: expected a .yaml file or one of the cohorts ...; did you mean 'asthma_exacerbation'?
     """
     path = Path(name_or_path)

@@ -51,7 +51,6 @@ def write_model_card(
     Examples:
         >>> write_model_card(".", {"checkpoint": "claim-pt-tiny"})
         Traceback (most recent call last):
-            ...
         ValueError: expected every measured result, found none for: model_class, license, ...
     """
     if not isinstance(results, Mapping):

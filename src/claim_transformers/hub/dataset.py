@@ -67,7 +67,6 @@ def push_dataset(
         >>> patients = DatasetDict(train=Dataset.from_dict({"patient_id": ["1"], "visit_day": [[0]]}))
         >>> push_dataset(patients, "organisation/claims")
         Traceback (most recent call last):
-            ...
         claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected numbers in the columns input_ids, ...,
         labels alone, found the columns patient_id, visit_day: remove them, or pass allow_patient_rows=True for ...
     """

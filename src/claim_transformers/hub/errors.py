@@ -12,7 +12,6 @@ class HubError(OSError):
     Examples:
         >>> raise HubError("the token has no write permission")
         Traceback (most recent call last):
-            ...
         claim_transformers.hub.errors.HubError: E_HUB: the token has no write permission
     """
 
@@ -34,7 +33,6 @@ class PushRefusedError(ValueError):
     Examples:
         >>> raise PushRefusedError("found the file 'optimizer.pt'")
         Traceback (most recent call last):
-            ...
         claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: found the file 'optimizer.pt'
     """
 

@@ -64,7 +64,6 @@ def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[s
         ...     _ = Path(source, "optimizer.pt").write_bytes(b"")
         ...     stage(source, staging, with_code=False)
         Traceback (most recent call last):
-            ...
         claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected only the files of a checkpoint, found
         'optimizer.pt': remove it, or push a folder made by save_pretrained
     """

@@ -91,7 +91,6 @@ def report_adt(
     Examples:
         >>> report_adt("feed.hl7", "claims", "/nowhere", "out")
         Traceback (most recent call last):
-            ...
         OSError: ...
     """
     scorer = StayScorer(checkpoint, rules or SpeakRules())

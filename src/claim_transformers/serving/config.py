@@ -174,7 +174,6 @@ class ServeConfig(_Section, frozen=True, kw_only=True):
         ('http://127.0.0.1:8080', 'http://127.0.0.1:8080/cds-services/claims-risk')
         >>> ServeConfig(base_url="http://cds.example.org", outcome="Death", feedback_file="f")
         Traceback (most recent call last):
-            ...
         ValueError: expected an https address as base_url (http on a loopback address alone), found another
     """
 
@@ -236,7 +235,6 @@ def load_config(path: str | Path) -> ServeConfig:
     Examples:
         >>> load_config("/nowhere/serve.yaml")
         Traceback (most recent call last):
-            ...
         FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/serve.yaml'
     """
     path = Path(path)

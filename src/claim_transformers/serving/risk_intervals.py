@@ -75,7 +75,6 @@ def save_risk_intervals(checkpoint: str | Path, labels: npt.ArrayLike, probabili
     Examples:
         >>> save_risk_intervals("/nowhere", [0, 1], [0.1, 0.2])
         Traceback (most recent call last):
-            ...
         ValueError: expected the folder of a checkpoint, found no config.json at /nowhere
     """
     folder = Path(checkpoint)

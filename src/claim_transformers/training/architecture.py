@@ -36,7 +36,6 @@ class Architecture:
         64
         >>> Architecture({"hidden_sise": 64}, {})
         Traceback (most recent call last):
-            ...
         ValueError: expected fields of ClaimConfig, found 'hidden_sise'
     """
 

@@ -78,7 +78,6 @@ def require_valid_checkpoint(checkpoint: str | Path) -> None:
     Examples:
         >>> require_valid_checkpoint("runs/checkpoint-7")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_CHECKPOINT: expected a checkpoint at runs/checkpoint-7, found
         no folder: ...
     """

@@ -151,7 +151,6 @@ def top_capture(
         0.5
         >>> top_capture([1.0], [1.0], share=5)
         Traceback (most recent call last):
-            ...
         ValueError: expected a share between 0 and 1, found 5
     """
     labels, scores, weights_RN = weighted_rows(labels, scores, weights)

@@ -47,7 +47,6 @@ def tokenize_claims(
     Examples:
         >>> tokenize_claims("claim-pt-base", "/nowhere", "tokens")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     files = patient_files(claims)

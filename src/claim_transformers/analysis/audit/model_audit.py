@@ -107,7 +107,6 @@ def audit_model(
     Examples:
         >>> audit_model("/nowhere", "cohort")
         Traceback (most recent call last):
-            ...
         FileNotFoundError: expected predictions.parquet in 'nowhere', found none; fine-tune or score the model on a
         cohort first
     """

@@ -135,7 +135,6 @@ class ClaimConfig(PreTrainedConfig):
         ('sum', 'mixed', 2)
         >>> ClaimConfig(hidden_size=30, num_attention_heads=4)
         Traceback (most recent call last):
-            ...
         huggingface_hub.errors.StrictDataclassClassValidationError: ...expected hidden_size to be a multiple of...
     """
 
@@ -249,7 +248,6 @@ class ClaimConfig(PreTrainedConfig):
         Examples:
             >>> ClaimConfig.from_dict({"hidden_size": "wide"})
             Traceback (most recent call last):
-                ...
             ValueError: expected config.json to describe a model of ClaimConfig, found what it refuses: ...
         """
         with naming_config(cls, config_dict):

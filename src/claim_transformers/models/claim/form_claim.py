@@ -88,7 +88,6 @@ class ClaimForm:
         [['CCS/108', 'UNK/DISP'], ['CCS/108', 'UNK/NDC', 'LOS/1']]
         >>> form.write_visits([["ICD9CHAPTER/7"]], [None], None)
         Traceback (most recent call last):
-            ...
         ValueError: expected claims, or claims in the form of the tokenizer (category), found codes of ICD9CHAPTER: ...
     """
 

@@ -338,7 +338,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         (True, True)
         >>> ClaimForPreTraining(ClaimConfig(visit_pooling="none"))
         Traceback (most recent call last):
-            ...
         ValueError: expected visit_pooling 'max' or 'sum' for ClaimForPreTraining, found 'none'
     """
 
@@ -569,7 +568,6 @@ class ClaimForMaskedLM(ClaimPreTrainedModel):
         (1, 3, 20)
         >>> ClaimForMaskedLM(ClaimConfig())
         Traceback (most recent call last):
-            ...
         ValueError: expected visit_pooling 'none' for ClaimForMaskedLM, found 'max'
     """
 

@@ -42,7 +42,6 @@ def pool_codes(
         [2.0, 0.0, -3.0]
         >>> pool_codes(table, ids, slots, slots >= 0, num_slots=2, mode="max")
         Traceback (most recent call last):
-            ...
         ValueError: expected visit_ids below 2, the number of columns of visit_days, found 2
     """
     batch = input_ids_BT.shape[0]

@@ -70,7 +70,6 @@ class RecurrentConfig(PreTrainedConfig):
         (32, False, 2)
         >>> RecurrentConfig(hidden_size=0)
         Traceback (most recent call last):
-            ...
         huggingface_hub.errors.StrictDataclassClassValidationError: ...expected hidden_size in 1..16384, found 0
     """
 

@@ -43,7 +43,6 @@ class Coding:
         2
         >>> Coding(2, "soon")
         Traceback (most recent call last):
-            ...
         ValueError: expected an ISO date such as 2015-10-01, 'always' or 'never' as icd10_from, found 'soon'
     """
 
@@ -73,7 +72,6 @@ def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str
         (2, 1)
         >>> check_coding(1, (1, 2), "never")
         Traceback (most recent call last):
-            ...
         ValueError: expected no icd10_from with simulation version 1, which knows none, found 'never'; take version 2
     """
     first, second = versions

@@ -16,7 +16,6 @@ def parse_menu(text: str) -> list[tuple[str, float]]:
         [('strep_test', 0.5), ('urine_test', 0.1)]
         >>> parse_menu("a b")
         Traceback (most recent call last):
-            ...
         ValueError: expected chances of a menu that sum to at most 1, found 2.0
     """
     parts = [part.partition(":") for part in text.split()]

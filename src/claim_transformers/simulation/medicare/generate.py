@@ -181,7 +181,6 @@ def simulate_medicare_tables(
         ['medicare']
         >>> simulate_medicare_tables(0)
         Traceback (most recent call last):
-            ...
         ValueError: expected at least 1 patient, found 0
     """
     request = _check(patients, seed, start, end, planted_bias, planted_drift, icd10_from, simulation_version)

@@ -205,7 +205,6 @@ def simulate_tables(
         ['medicaid']
         >>> simulate_tables(0)
         Traceback (most recent call last):
-            ...
         ValueError: expected at least 1 patient, found 0
     """
     request = _check(patients, seed, start, end, dirt, institution, replicates, icd10_from, simulation_version)

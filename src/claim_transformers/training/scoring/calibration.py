@@ -56,7 +56,6 @@ class Calibration:
         [0.1]
         >>> Calibration({"method": "magic"})
         Traceback (most recent call last):
-            ...
         ValueError: expected a calibration of method isotonic, platt or prior, found another
     """
 
@@ -170,7 +169,6 @@ def save_calibration(checkpoint: str | Path, calibration: Calibration) -> Path:
     Examples:
         >>> save_calibration("/nowhere", None)
         Traceback (most recent call last):
-            ...
         ValueError: expected the folder of a checkpoint, found no config.json at /nowhere
     """
     folder = Path(checkpoint)

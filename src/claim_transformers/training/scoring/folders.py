@@ -201,7 +201,6 @@ def score_claims(
     Examples:
         >>> score_claims("claim-pt-base", "/nowhere", "scores", at="2024-12-31")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     start, out = time.monotonic(), Path(out).absolute()

@@ -330,7 +330,6 @@ def score(
     Examples:
         >>> score(None, None, None, at="yesterday")
         Traceback (most recent call last):
-            ...
         ValueError: expected a date, or an ISO text such as 2024-12-31, found another text
     """
     import pyarrow as pa

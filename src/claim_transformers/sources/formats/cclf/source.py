@@ -60,7 +60,6 @@ def read_cclf(
         >>> from claim_transformers.claims.engine import connect
         >>> read_cclf("/nowhere", connect(threads=1), scratch=Path("."))
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected CCLF files at /nowhere, such as ...
     """
     if not isinstance(path, (str, Path)):

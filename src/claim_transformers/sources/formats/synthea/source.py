@@ -40,7 +40,6 @@ def read_synthea(path: RawLocation, connection: Backend, *, scratch: Path) -> St
         >>> from claim_transformers.claims.engine import connect
         >>> read_synthea("/nowhere", connect(threads=1), scratch=Path("."))
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected patients.csv and encounters.csv ...
     """
     if not isinstance(path, (str, Path)):

@@ -63,7 +63,6 @@ def propose_mapping(
     Examples:
         >>> propose_mapping(["no_such_file.csv"], folder="/")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected files 'no_such_file.csv' ...
     """
     folder = Path(folder).absolute()

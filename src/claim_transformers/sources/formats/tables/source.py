@@ -54,7 +54,6 @@ def read_tables(
         >>> from claim_transformers.claims.engine import connect
         >>> read_tables("/nowhere.yaml", connect(threads=1), scratch=Path("."))
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a mapping at /nowhere.yaml, found no file
     """
     if not isinstance(path, (str, Path)) or not Path(path).is_file():

@@ -63,7 +63,6 @@ def read_tuva(
         >>> from claim_transformers.claims.engine import connect
         >>> read_tuva("/nowhere", connect(threads=1), scratch=Path("."))
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
     """
     if isinstance(path, (str, Path)):
