@@ -51,10 +51,6 @@ class PatientCounts:
     `patients_without_enrollment` have no span though a source tells of enrollment, those `of_unknown_enrollment` have
     no such source. `codes_without_visit` have no patient, service date or claim type; `amounts_without_visit` are of a
     patient, day and type without a code. The last days are in ISO form (`claims.last_day`), none where nobody has one.
-
-    Examples:
-        >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 0, 0, 3, 0).to_dict()["visits"]
-        2
     """
 
     patients: int

@@ -36,11 +36,6 @@ class _SsaCrosswalk:
     Args:
         ssa_codes (`pa.Array` of strings): Five digits, two of the state and three of the county, each once.
         fips_codes (`pa.Array` of strings): The FIPS code of each.
-
-    Examples:
-        >>> crosswalk = _SsaCrosswalk(pa.array(["01000"]), pa.array(["01001"]))
-        >>> crosswalk.county_fips(pa.array(["01000", "99999", None])).to_pylist()
-        ['01001', None, None]
     """
 
     ssa_codes: pa.Array
@@ -76,11 +71,6 @@ class CountyFeatures:
     Args:
         county_fips (`pa.Array` of strings): Five digits, each once.
         values (`Mapping[str, NDArray[float]]`): Measure of each county by name, NaN where the file has none.
-
-    Examples:
-        >>> features = CountyFeatures(pa.array(["01001"]), {"SVI_RPL_THEMES": np.array([0.4])})
-        >>> features.of_counties(pa.array(["01001", "01003", None]))["SVI_RPL_THEMES"]
-        array([0.4, nan, nan])
     """
 
     county_fips: pa.Array
@@ -112,14 +102,6 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
         path (`str` or `Path`): The file.
         columns (`Sequence[str]`, *optional*): Columns to read, by their names in the file. The percentile ranks of the
             four themes and of all in the Social Vulnerability Index, else every column that holds numbers alone.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "health.csv").write_text("FIPS,% Smokers\n1000,21\n1001,19.5\n1003,\n")
-        ...     features = read_county_features(Path(folder, "health.csv"))
-        >>> features.county_fips.to_pylist(), features.values
-        (['01001', '01003'], {'SMOKERS': array([19.5,  nan])})
     """
     path = Path(path)
     _check_file(path, "county measures, CSV or parquet")

@@ -41,12 +41,6 @@ def settle_dates(
     Returns:
         `tuple[dict[str, ir.Value], dict[str, ir.BooleanValue]]`: The columns that may change, and by code which rows
         to count.
-
-    Examples:
-        >>> fill = {"dispensing_date": ibis.date("2016-03-01"), "paid_date": ibis.date("2061-03-01")}
-        >>> settled, counted = settle_dates(fill, "rx_claim")
-        >>> settled["paid_date"].to_pyarrow().as_py(), counted["F_FAR_DATE"].to_pyarrow().as_py()
-        (None, True)
     """
     is_late = partial(_is_after, last=None if extract_date is None else ibis.date(extract_date))
     if table == "eligibility":

@@ -26,15 +26,6 @@ class EncodedFiles:
     Args:
         paths (`Sequence[Path]`): The files, all with the same columns.
         fields (`Callable[[str], bool]`, *optional*): Which fields of nested columns are read, by name; all by default.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "part-00000.parquet")
-        ...     pq.write_table(pa.table({"code": ["B", "A", "B", None]}), path)
-        ...     files = EncodedFiles([path])
-        ...     files.num_rows, files.distinct("code").to_pylist(), files.count_values({"code"})
-        (4, ['B', 'A'], 4)
     """
 
     def __init__(self, paths: Sequence[Path], fields: Callable[[str], bool] = lambda name: True) -> None:

@@ -100,15 +100,6 @@ def merge_eligibility(
             span is left out, like one that has no start.
         is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient was
             enrolled; a patient with a span is known anyway.
-
-    Examples:
-        >>> year = lambda start, end: [np.array([start, end], np.int32)] * 2
-        >>> known, days = np.array([0, 0]), np.array([-3650, -3650], np.int32)
-        >>> rows = EligibilityRows(known, np.array([0, 0], np.int8), days, days,
-        ...                        np.array([0, 365], np.int32), np.array([364, 729], np.int32))
-        >>> merged = merge_eligibility(rows, num_patients=1)
-        >>> merged.span_starts.tolist(), merged.span_ends.tolist()
-        ([0], [729])
     """
     ends = np.where(rows.ends == NULL_DAY, np.int32(last_day), rows.ends)
     order = np.lexsort((ends, rows.starts, rows.patients))

@@ -32,13 +32,6 @@ def find_last_day(last_days: Integers, extract_date: dt.date | None = None) -> i
     Args:
         last_days (`np.ndarray` of shape `(patients,)`): Last day of service of each patient, `NULL_DAY` where none.
         extract_date (`datetime.date`, *optional*): Day of the extract.
-
-    Examples:
-        >>> far_ahead = 33_000
-        >>> find_last_day(np.array([17_000, 16_900, 17_000, far_ahead]))
-        17000
-        >>> find_last_day(np.array([17_000, 17_000]), dt.date(2016, 6, 30))
-        16982
     """
     known = last_days[last_days != NULL_DAY]
     if not len(known):
@@ -77,14 +70,7 @@ def _num_witnesses(num_patients: int) -> int:
 
 
 def raise_last_days(last_days: Integers, patients: Integers, days: npt.NDArray[Any]) -> None:
-    """Raise the last day of each patient to the days given, in place; `NULL_DAY` raises nothing.
-
-    Examples:
-        >>> last_days = np.array([5, 7])
-        >>> raise_last_days(last_days, np.array([0, 0, 1]), np.array([9, 8, NULL_DAY]))
-        >>> last_days.tolist()
-        [9, 7]
-    """
+    """Raise the last day of each patient to the days given, in place; `NULL_DAY` raises nothing."""
     np.maximum.at(last_days, patients, days.astype(last_days.dtype))
 
 

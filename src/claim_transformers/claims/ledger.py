@@ -41,10 +41,6 @@ class _LedgerEntry:
         netted_out (`int`, *optional*, defaults to 0): Charges and reversals that cancelled each other.
         warnings (`Counter[str]`, *optional*): Rows kept with a warning, by code.
         fixes (`Counter[str]`, *optional*): Rows or files repaired, by code.
-
-    Examples:
-        >>> _LedgerEntry("inpatient.csv", "IP", rows_in=3, rows_out=2, quarantined=Counter(R_DATE=1)).balance
-        0
     """
 
     source_file: str
@@ -113,14 +109,6 @@ class Ledger:
         unused_columns (`dict[str, list[str]]`, *optional*): By raw file, columns with values that nothing reads.
         denials (`dict[str, list[str]]`, *optional*): By raw table of claims, columns that say what was denied.
         unknown_systems (`dict[str, dict[str, int]]`, *optional*): By raw file, code systems whose codes nothing reads.
-
-    Examples:
-        >>> ledger = Ledger()
-        >>> entry = ledger.entry("pde.csv", "RX")
-        >>> entry.rows_in, entry.rows_out = 30, 29
-        >>> ledger.check_conservation()
-        Traceback (most recent call last):
-        claim_transformers.codes.errors.ClaimDataError: E_CONSERVATION: pde.csv, RX: 30 rows in, but 29 out + 0 ...
     """
 
     entries: dict[tuple[str, str], _LedgerEntry] = field(default_factory=dict)

@@ -34,10 +34,6 @@ class RowCheck:
 
     Raises:
         ValueError: If `reason_code` starts with none of `R_`, `D_`, `W_`, `F_`.
-
-    Examples:
-        >>> RowCheck("R_NO_ID", "the patient id is missing", lambda rows: rows.patient.isnull()).reason_code
-        'R_NO_ID'
     """
 
     reason_code: str

@@ -89,11 +89,6 @@ def show_counts(
 
     Raises:
         ValueError: If a count is negative, a total is not the sum of its parts, or what is public gives a count away.
-
-    Examples:
-        >>> flow = {"in": 1000, "alive": 995, "dead": 5, "insured": 900, "not insured": 95}
-        >>> show_counts(flow, [("in", ["alive", "dead"]), ("alive", ["insured", "not insured"])])
-        {'in': 1000, 'alive': 'hidden', 'dead': '<11', 'insured': 900, 'not insured': 'hidden'}
     """
     names = list(counts)
     place = {name: number for number, name in enumerate(names)}

@@ -50,14 +50,6 @@ def error_line(error: BaseException) -> str | None:
     Returns:
         `str` or `None`: One line: the code where there is one, what happened, and what to do. `None` for an error of
         the program itself, whose traceback is wanted.
-
-    Examples:
-        >>> error_line(ClaimDataError("E_COLUMN", "expected a column, found none"))
-        'error: E_COLUMN: expected a column, found none'
-        >>> error_line(OSError(28, "No space left on device"))
-        'error: E_WRITE: could not write: [Errno 28] No space left on device. Free space or choose another folder'
-        >>> error_line(IndexError("list index out of range")) is None
-        True
     """
     text = " ".join(str(error).split()) or type(error).__name__
     number = error.errno if isinstance(error, OSError) else None

@@ -71,10 +71,6 @@ class _Form:
         shapes (`tuple[Shape, ...]`): Accepted shapes; no two match the same text.
         refused (`tuple[tuple[str, str], ...]`, *optional*, defaults to `()`): Pattern and reason code of text that is
             refused before the shapes are tried.
-
-    Examples:
-        >>> _FORMS["DRG"].expected
-        '3 digits'
     """
 
     expected: str

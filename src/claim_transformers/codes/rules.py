@@ -189,11 +189,6 @@ def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[
         categories (`Mapping[str, str]`): `SYSTEM/CODE` to category.
         min_length (`int`): Fewest characters of the bare code in a prefix, so that an unlisted code never gets a
             category from distant relatives; shorter codes stand for themselves.
-
-    Examples:
-        >>> table = {"ICD9CM/49300": "CCS/128", "ICD9CM/49301": "CCS/128", "ICD9CM/4940": "CCS/130"}
-        >>> compact_prefixes(table, min_length=3)
-        {'ICD9CM/493': 'CCS/128', 'ICD9CM/494': 'CCS/130'}
     """
     below: defaultdict[str, set[str]] = defaultdict(set)
     for code, category in categories.items():
@@ -212,11 +207,6 @@ def nearest_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[
 
     Looking up a code of the table by longest prefix gives back exactly its category. Another code has the category of
     most codes that share its longest listed beginning; of two that as many have, that of the first code.
-
-    Examples:
-        >>> table = {"ICD10CM/E1100": "CCSR/END003", "ICD10CM/E1101": "CCSR/END003", "ICD10CM/E119": "CCSR/END002"}
-        >>> nearest_prefixes(table, min_length=3)
-        {'ICD10CM/E11': 'CCSR/END003', 'ICD10CM/E119': 'CCSR/END002'}
     """
     below: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for code, category in sorted(categories.items()):

@@ -17,12 +17,6 @@ class Enrolment:
             `"insured"` all the time, as far as anybody knows, or `"excluded"`.
         none (`str`, *optional*, defaults to `"excluded"`): Patients of a source that tells of enrolment, though not of
             theirs: `"excluded"`, or `"insured"` all the time, where the tables of enrolment are known to be partial.
-
-    Examples:
-        >>> Enrolment().step(unknown=0, none=3, of=90)
-        'with enrolment'
-        >>> Enrolment().step(unknown=15, none=0, of=90)
-        'with enrolment (15 of unknown enrolment count as insured)'
     """
 
     unknown: _Verdict = "insured"

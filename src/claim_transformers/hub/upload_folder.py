@@ -57,15 +57,6 @@ def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[s
     Raises:
         PushRefusedError: If the folder holds a file that is not on the list, or an allowed file anything but what a
             checkpoint of this package needs: see `docs/hub.md`. The message names the file and the kind.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as source, tempfile.TemporaryDirectory() as staging:
-        ...     _ = Path(source, "optimizer.pt").write_bytes(b"")
-        ...     stage(source, staging, with_code=False)
-        Traceback (most recent call last):
-        claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected only the files of a checkpoint, found
-        'optimizer.pt': remove it, or push a folder made by save_pretrained
     """
     source, staging = Path(source), Path(staging)
     _refuse_forbidden_files(source, with_code=with_code)

@@ -143,10 +143,6 @@ def sources() -> Mapping[str, Source]:
 
     Raises:
         ValueError: If a folder registers no `SOURCE`, or two of them the same name.
-
-    Examples:
-        >>> list(sources())
-        ['cclf', 'cms-rif', 'fhir-eob', 'meds', 'mimic3', 'omop', 'simulated', 'synpuf', 'synthea', 'tables', 'tuva']
     """
     found: dict[str, Source] = {}
     for module in pkgutil.iter_modules(import_module(_FORMATS).__path__, prefix=f"{_FORMATS}."):

@@ -48,17 +48,6 @@ class ClaimCollator:
         tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
         pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple, for kernels
             that like fixed shapes.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> collator = ClaimCollator(SimpleNamespace(pad_token_id=0))
-        >>> rows = [
-        ...     {"input_ids": [5, 6, 7], "visit_ids": [0, 1, 1], "visit_days": [0, 0]},
-        ...     {"input_ids": [5], "visit_ids": [0], "visit_days": [0]},
-        ... ]
-        >>> {name: tensor.tolist() for name, tensor in collator(rows).items()}
-        {'input_ids': [[5, 6, 7], [5, 0, 0]], 'visit_ids': [[0, 1, 1], [0, -1, -1]],
-         'visit_days': [[0, 0], [0, -1]], 'attention_mask': [[1, 1, 1], [1, 0, 0]]}
     """
 
     tokenizer: "ClaimTokenizer"

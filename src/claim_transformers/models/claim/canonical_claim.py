@@ -75,10 +75,6 @@ def canonical_code(code: str) -> str:
 
     Returns:
         `str`: The code, which is its own canonical form.
-
-    Examples:
-        >>> [canonical_code(code) for code in ("icd10cm/e11.9", " NDC/0093-0145-05 ", "REV/450", "hcpcs/99213-25")]
-        ['ICD10CM/E119', 'NDC/00093014505', 'REV/0450', 'HCPCS/99213']
     """
     system, slash, text = (part.strip() for part in code.partition("/"))
     # The upper case of some letters outside ASCII is a letter of ASCII; such text is no code.

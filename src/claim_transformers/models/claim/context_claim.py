@@ -120,15 +120,6 @@ def predicting_slots(visit_days_BV: Tensor, cut_B: Tensor, patient_only: bool) -
 
     Returns:
         `torch.BoolTensor` of shape `(batch, slots)`.
-
-    Examples:
-        >>> days = torch.tensor([[0, 0, 3, 9]])
-        >>> predicting_slots(days, torch.tensor([0]), patient_only=False).int().tolist()
-        [[1, 1, 1, 0]]
-        >>> predicting_slots(days, torch.tensor([2]), patient_only=False).int().tolist()
-        [[1, 0, 1, 0]]
-        >>> predicting_slots(days, torch.tensor([2]), patient_only=True).int().tolist()
-        [[1, 0, 0, 0]]
     """
     slot_V = torch.arange(visit_days_BV.shape[1], device=visit_days_BV.device)
     num_visits_B1 = count_visits(visit_days_BV)[:, None]
@@ -151,12 +142,6 @@ def next_visit_pairs(predicts_BV: Tensor, cut_B: Tensor, slots_BT: Tensor, label
 
     Returns:
         `tuple[torch.LongTensor, torch.LongTensor]`: Predictions and labels, one entry per pair.
-
-    Examples:
-        >>> predicts = torch.tensor([[True, True, False]])
-        >>> slots, labels = torch.tensor([[0, 1, 2, 2]]), torch.tensor([[-100, 7, 8, 9]])
-        >>> [pairs.tolist() for pairs in next_visit_pairs(predicts, torch.tensor([0]), slots, labels)]
-        [[0, 1, 1], [7, 8, 9]]
     """
     row_BV = predicts_BV.flatten().cumsum(0).view_as(predicts_BV) - 1
     patient_B = torch.where(predicts_BV[:, 0], cut_B + 1, -1)
@@ -182,13 +167,6 @@ def horizon_slots(known_BV: Tensor, cut_B: Tensor, patient_only: bool) -> Tensor
 
     Returns:
         `torch.BoolTensor` of shape `(batch, slots)`.
-
-    Examples:
-        >>> known = torch.tensor([[True, True, True, False]])
-        >>> horizon_slots(known, torch.tensor([0]), patient_only=False).int().tolist()
-        [[0, 1, 1, 0]]
-        >>> horizon_slots(known, torch.tensor([2]), patient_only=False).int().tolist()
-        [[1, 0, 1, 0]]
     """
     slot_V = torch.arange(known_BV.shape[1], device=known_BV.device)
     cut_B1 = cut_B[:, None]
@@ -215,13 +193,6 @@ def horizon_pairs(
 
     Returns:
         `tuple[torch.LongTensor, torch.LongTensor]`: Predictions and labels, one entry per pair.
-
-    Examples:
-        >>> predicts, days = torch.tensor([[True, True, True]]), torch.tensor([[20, 0, 30]])
-        >>> slots, labels = torch.tensor([[0, 1, 2]]), torch.tensor([[-100, 7, 8]])
-        >>> pairs = horizon_pairs(predicts, torch.tensor([1]), days, slots, labels, horizon_days=15)
-        >>> [part.tolist() for part in pairs]  # the patient at day 20 sees day 30 come; visit 1 at day 0 does not
-        [[0], [8]]
     """
     patient_N, slot_N = predicts_BV.nonzero(as_tuple=True)
     slots_BV = torch.arange(visit_days_BV.shape[1], device=visit_days_BV.device).expand_as(visit_days_BV)
@@ -248,12 +219,6 @@ def own_category_pairs(slots_BT: Tensor, labels_BT: Tensor, num_slots: int) -> t
     Returns:
         `tuple[torch.BoolTensor, torch.LongTensor, torch.LongTensor]`: Slots of shape `(batch, slots)` that predict,
         then predictions and labels as in [`next_visit_pairs`].
-
-    Examples:
-        >>> slots, labels = torch.tensor([[0, 1, 2, 3]]), torch.tensor([[-100, 5, -100, 6]])
-        >>> predicts, rows, cols = own_category_pairs(slots, labels, num_slots=4)
-        >>> predicts.int().tolist(), rows.tolist(), cols.tolist()
-        ([[0, 1, 0, 1]], [0, 1], [5, 6])
     """
     is_label_BT = (labels_BT != IGNORE_INDEX) & (slots_BT >= 1)
     patient_BT = torch.arange(slots_BT.shape[0], device=slots_BT.device)[:, None].expand_as(slots_BT)

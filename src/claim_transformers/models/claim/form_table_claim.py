@@ -22,13 +22,6 @@ class FormWriter:
 
     Args:
         form ([`ClaimForm`]): The form.
-
-    Examples:
-        >>> pa, _ = load_arrow()
-        >>> claims = {"codes": [[["ICD9CM/4280"], ["NDC/1"]]], "visit_amount": [[5.0, None]]}
-        >>> form = ClaimForm("category", bins={"PAID": (1.0,)}, categories={"ICD9CM/428": "CCS/108"})
-        >>> FormWriter(form).write(pa.table(claims))["codes"].to_pylist()
-        [[['CCS/108', 'PAID/1'], ['UNK/NDC']]]
     """
 
     def __init__(self, form: ClaimForm) -> None:

@@ -100,10 +100,6 @@ def checkpoint_hint(name: str | os.PathLike[str]) -> str:
 
     Returns:
         `str`: A sentence, or the empty string when the name has a slash and so cannot be a misspelt name of the store.
-
-    Examples:
-        >>> checkpoint_hint("organisation/model")
-        ''
     """
     text = os.fspath(name)
     if not _STORE_NAME.fullmatch(text):

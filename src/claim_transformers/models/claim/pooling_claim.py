@@ -34,15 +34,6 @@ def pool_codes(
 
     Raises:
         ValueError: If a token names a slot that does not exist. It would otherwise land in the next patient.
-
-    Examples:
-        >>> table = torch.tensor([[0.0], [1.0], [2.0], [-3.0]])
-        >>> ids, slots = torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 2]])
-        >>> pool_codes(table, ids, slots, slots >= 0, num_slots=3, mode="max").flatten().tolist()
-        [2.0, 0.0, -3.0]
-        >>> pool_codes(table, ids, slots, slots >= 0, num_slots=2, mode="max")
-        Traceback (most recent call last):
-        ValueError: expected visit_ids below 2, the number of columns of visit_days, found 2
     """
     batch = input_ids_BT.shape[0]
     patient_B1 = torch.arange(batch, device=slots_BT.device)[:, None] * num_slots
@@ -71,11 +62,6 @@ def pool_vectors(vectors_BTE: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_sl
 
     Returns:
         `torch.FloatTensor` of shape `(batch, slots, width)`: As [`pool_codes`] gives for the vectors of the codes.
-
-    Examples:
-        >>> vectors, slots = torch.tensor([[[1.0], [2.0], [-3.0]]]), torch.tensor([[0, 0, 2]])
-        >>> pool_vectors(vectors, slots, slots >= 0, num_slots=3, mode="max").flatten().tolist()
-        [2.0, 0.0, -3.0]
     """
     batch, _, width = vectors_BTE.shape
     # Padding goes to a slot of its own behind the others, which is cut off again.

@@ -19,12 +19,6 @@ def visits_of_tokens(tokens: Iterable[str]) -> tuple[list[int], list[int]]:
 
     Returns:
         `tuple[list[int], list[int]]`: `visit_ids`, one per token, and `visit_days`, one per slot.
-
-    Examples:
-        >>> visits_of_tokens("SEX/F TYPE/OP GAP/START HCPCS/99213 TYPE/RX GAP/4".split())
-        ([0, 1, 1, 1, 2, 2], [0, 0, 4])
-        >>> visits_of_tokens("TYPE/OP DAY/30 TYPE/OP DAY/41".split())
-        ([1, 1, 2, 2], [0, 0, 11])
     """
     slots, days, counted_from = [], [0], 0
     for token in tokens:

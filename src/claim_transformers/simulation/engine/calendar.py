@@ -50,16 +50,6 @@ class Calendar:
 
     Raises:
         ValueError: If the window is empty, longer than twenty years or not made of whole months.
-
-    Examples:
-        >>> calendar = Calendar(dt.date(2010, 1, 1), dt.date(2014, 12, 31))
-        >>> calendar.months
-        60
-        >>> calendar.snapshots().tolist()
-        [0, 6, 12, 18, 24, 30, 36, 42, 48, 54]
-        >>> Calendar(dt.date(2010, 1, 2), dt.date(2014, 12, 31))
-        Traceback (most recent call last):
-        ValueError: expected a window of whole months, found one that starts on day 2 of a month
     """
 
     start: dt.date

@@ -180,12 +180,6 @@ def true_risk(discharge: Discharge) -> tuple[Float, Float]:
 
     The visit and the fill have not happened yet at discharge, so the risk is the mean over both: the chance of having
     had a visit is carried along day by day, and the fill has two branches. Death competes.
-
-    Examples:
-        >>> one = np.ones(1, dtype=np.float32)
-        >>> unplanned, either = true_risk(Discharge(one * 0.001, one * 4, one * 0.0, one * 0.0, one, one))
-        >>> bool(0.08 < unplanned[0] < 0.16), bool(unplanned[0] == either[0])
-        (True, True)
     """
     early, planned_profile, death_profile, _ = day_profiles()
     visit = follow_up_chance(discharge)

@@ -118,12 +118,6 @@ def fit_calibration(labels: npt.ArrayLike, probabilities: npt.ArrayLike, shift: 
     Returns:
         [`Calibration`] or `None`: The line; `None`, with a warning, where 1 to 10 rows, or none, have the outcome, or
             have not, or where the risks do not rise with it.
-
-    Examples:
-        >>> fit_calibration([0] * 30 + [1] * 20, [0.2] * 25 + [0.8] * 25)([0.2, 0.8]).round(2).tolist()
-        [0.03, 0.77]
-        >>> fit_calibration([0, 1], [0.2, 0.8]) is None
-        True
     """
     truth = np.asarray(labels, np.float64)
     positives = int(np.count_nonzero(truth == 1))

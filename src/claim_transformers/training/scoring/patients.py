@@ -50,21 +50,6 @@ def known_patients(
         look_back_days (`int`, *optional*, defaults to `365`): Days before the date whose enrolment is counted.
         everyone (`bool`, *optional*, defaults to `False`): Whether who is not enrolled is scored too. Who is not born
             yet, or dead, never is.
-
-    Examples:
-        >>> spans = {"enrollment_start_day": [[0], [0]], "enrollment_end_day": [[400], [50]]}
-        >>> days = pa.array([None, None], pa.int32())
-        >>> table = pa.table({
-        ...     "patient_id": ["a", "b"], "sex": ["F", "M"], "birth_day": days, "death_day": days,
-        ...     **{name: pa.array(values, pa.list_(pa.int32())) for name, values in spans.items()},
-        ...     "visit_day": pa.array([[10, 100], [20]], pa.list_(pa.int32())),
-        ...     "visit_type": [["OP", "OP"], ["OP"]], "codes": [[["NDC/1"], ["NDC/2"]], [["NDC/1"]]],
-        ... })
-        >>> known = known_patients(table, 90)
-        >>> known.examples["visit_day"].to_pylist(), known.enrolled_days.to_pylist()
-        ([[10]], [90])
-        >>> known.left_out["not enrolled at the date"]
-        1
     """
     timelines = Timelines(patients, hide_unpaid=True)
     days = np.broadcast_to(np.asarray(day, np.int64), timelines.num_patients)

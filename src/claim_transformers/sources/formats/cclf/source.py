@@ -54,14 +54,7 @@ def read_cclf(
     layouts: str | Path | None = None,
     keep_denied: bool = False,
 ) -> StagedSource:
-    """Stage the files of one or several deliveries.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_cclf("/nowhere", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected CCLF files at /nowhere, such as ...
-    """
+    """Stage the files of one or several deliveries."""
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a folder of CCLF files as path, found none or a connection")
     known = _known_layouts(layouts)

@@ -59,11 +59,6 @@ def propose_mapping(
     Returns:
         `str`: YAML. Comments say how sure a guess is and how many rows look like it, never what stands in them; what a
         person has to decide is marked `DECIDE`, and `ingest` refuses it until it is.
-
-    Examples:
-        >>> propose_mapping(["no_such_file.csv"], folder="/")
-        Traceback (most recent call last):
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected files 'no_such_file.csv' ...
     """
     folder = Path(folder).absolute()
     if database is None:

@@ -49,12 +49,6 @@ def read_tables(
     Raises:
         ClaimDataError: `E_NO_FILE`, `E_MAPPING` or `E_DECIDE` if the mapping or its files are not there or not
             understood, `E_WAREHOUSE`, and the errors of `stage_files`.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_tables("/nowhere.yaml", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a mapping at /nowhere.yaml, found no file
     """
     if not isinstance(path, (str, Path)) or not Path(path).is_file():
         found = "a folder" if isinstance(path, (str, Path)) and Path(path).is_dir() else "no file"

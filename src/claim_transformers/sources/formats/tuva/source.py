@@ -58,12 +58,6 @@ def read_tuva(
         layouts (`str` or `Path`, *optional*): Folder of layout files, copied from the format, with columns and
             `rules` of your own, such as which claims are denied.
         name (`str`, *optional*, defaults to `"tuva"`): `data_source` of rows that do not name their own.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_tuva("/nowhere", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
     """
     if isinstance(path, (str, Path)):
         files = _find_tables(Path(path), suffix)
