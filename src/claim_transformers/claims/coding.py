@@ -36,27 +36,16 @@ _System: TypeAlias = "str | ir.StringValue | Callable[[ir.Table], ir.StringValue
 
 @dataclass(frozen=True)
 class CodeSurvey:
-    """What becomes of the codes in some columns.
-
-    Args:
-        system (`str`): Code system.
-        raw (`pa.Array`): Distinct raw codes.
-        occurrences (`int`): Number of raw codes.
-        changed (`pa.Array`): Distinct raw codes that are not canonical already.
-        fixes (`Counter[str]`): Occurrences that are rewritten, by `F_...`.
-        quarantined (`Counter[str]`): Occurrences that become null, by `R_...`.
-        warnings (`Counter[str]`): Occurrences that are kept although their form is not that of the system.
-        kept (`pa.Table`): `code` (string, `SYSTEM/CODE`) and `count` (int64) of what stays; a code may occur again.
-    """
+    """What becomes of the codes in some columns."""
 
     system: str
-    raw: pa.Array
-    occurrences: int
-    changed: pa.Array
-    fixes: Counter[str]
-    quarantined: Counter[str]
-    warnings: Counter[str]
-    kept: pa.Table
+    raw: pa.Array  # Distinct raw codes.
+    occurrences: int  # Number of raw codes.
+    changed: pa.Array  # Distinct raw codes that are not canonical already.
+    fixes: Counter[str]  # Occurrences that are rewritten, by `F_...`.
+    quarantined: Counter[str]  # Occurrences that become null, by `R_...`.
+    warnings: Counter[str]  # Occurrences that are kept although their form is not that of the system.
+    kept: pa.Table  # `code` (string, `SYSTEM/CODE`) and `count` (int64) of what stays; a code may occur again.
 
     @property
     def distinct(self) -> int:

@@ -31,15 +31,10 @@ _SEPARATOR = re.compile("[^A-Z0-9]+")
 
 @dataclass(frozen=True)
 class _SsaCrosswalk:
-    """From SSA county codes to FIPS county codes.
+    """From SSA county codes to FIPS county codes."""
 
-    Args:
-        ssa_codes (`pa.Array` of strings): Five digits, two of the state and three of the county, each once.
-        fips_codes (`pa.Array` of strings): The FIPS code of each.
-    """
-
-    ssa_codes: pa.Array
-    fips_codes: pa.Array
+    ssa_codes: pa.Array  # Five digits, two of the state and three of the county, each once.
+    fips_codes: pa.Array  # The FIPS code of each.
 
     @classmethod
     def read(cls, path: str | Path) -> "_SsaCrosswalk":
@@ -66,15 +61,10 @@ class _SsaCrosswalk:
 
 @dataclass(frozen=True)
 class CountyFeatures:
-    """Measures of counties.
+    """Measures of counties."""
 
-    Args:
-        county_fips (`pa.Array` of strings): Five digits, each once.
-        values (`Mapping[str, NDArray[float]]`): Measure of each county by name, NaN where the file has none.
-    """
-
-    county_fips: pa.Array
-    values: Mapping[str, NDArray[np.float64]]
+    county_fips: pa.Array  # Five digits, each once.
+    values: Mapping[str, NDArray[np.float64]]  # Measure of each county by name, NaN where the file has none.
 
     def of_counties(self, county_fips: pa.Array | pa.ChunkedArray) -> dict[str, NDArray[np.float64]]:
         """Look counties up."""

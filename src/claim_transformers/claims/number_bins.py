@@ -26,13 +26,9 @@ _Numbers = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class NumberBins:
-    """Edges of the bins of each variable, learned from training values.
+    """Edges of the bins of each variable, learned from training values."""
 
-    Args:
-        edges (`Mapping[str, tuple[float, ...]]`): Ascending edges by name. A value on an edge lies above it.
-    """
-
-    edges: Mapping[str, tuple[float, ...]]
+    edges: Mapping[str, tuple[float, ...]]  # Ascending edges by name. A value on an edge lies above it.
 
     @classmethod
     def fit(cls, values: Mapping[str, _Numbers], *, num_bins: int = DEFAULT_BINS) -> "NumberBins":

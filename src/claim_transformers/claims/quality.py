@@ -24,20 +24,15 @@ DAYS_AFTER_DEATH = 30
 class RowCheck:
     """One fault of a raw row.
 
-    Args:
-        reason_code (`str`):
-            `R_...` where a failing row goes to quarantine, `D_...` where it is dropped, `W_...` or `F_...` where it
-            stays and is counted.
-        description (`str`): What failing means, without a value of the row.
-        fails (`Callable[[ir.Table], ir.BooleanValue]`):
-            Expression over the raw rows that is true where the row fails. Null counts as passing.
-
     Raises:
         ValueError: If `reason_code` starts with none of `R_`, `D_`, `W_`, `F_`.
     """
 
+    # `R_...` where a failing row goes to quarantine, `D_...` where it is dropped, `W_...` or `F_...` where it stays
+    # and is counted.
     reason_code: str
-    description: str
+    description: str  # What failing means, without a value of the row.
+    # Expression over the raw rows that is true where the row fails. Null counts as passing.
     fails: Callable[[ir.Table], ir.BooleanValue]
 
     def __post_init__(self) -> None:

@@ -22,25 +22,17 @@ if TYPE_CHECKING:
 @holds_no_rows
 @dataclass(frozen=True)
 class Reversal:
-    """How a charge and its reversal find each other.
+    """How a charge and its reversal find each other."""
 
-    Args:
-        key (`tuple[str, ...]`): Raw columns that both share: data source, patient, dates and what was done.
-        numbers (`tuple[str, ...]`): Raw columns of the claim number and its parts. Both share them as a rule; a
-            reversal that finds no charge of its numbers may be of another line, or of another claim.
-        amounts (`tuple[str, ...]`): Raw columns of amounts; the first that is not zero is opposite or equal in both.
-        counts (`tuple[str, ...]`, *optional*): Raw columns of units, quantity or days, opposite or equal in both.
-        void_column (`str`, *optional*): Raw column that says what a reversal is, where a code does and the sign of its
-            amounts does not.
-        void_values (`tuple[str, ...]`, *optional*): Its values that say so.
-    """
-
-    key: tuple[str, ...]
+    key: tuple[str, ...]  # Raw columns that both share: data source, patient, dates and what was done.
+    # Raw columns of the claim number and its parts. Both share them as a rule; a reversal that finds no charge of its
+    # numbers may be of another line, or of another claim.
     numbers: tuple[str, ...]
-    amounts: tuple[str, ...]
-    counts: tuple[str, ...] = ()
+    amounts: tuple[str, ...]  # Raw columns of amounts; the first that is not zero is opposite or equal in both.
+    counts: tuple[str, ...] = ()  # Raw columns of units, quantity or days, opposite or equal in both.
+    # Raw column that says what a reversal is, where a code does and the sign of its amounts does not.
     void_column: str = ""
-    void_values: tuple[str, ...] = ()
+    void_values: tuple[str, ...] = ()  # Its values that say so.
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -21,26 +21,20 @@ PHARMACY = "RX"
 class CodeColumn:
     """Where the codes of one kind stand in the canonical tables, and which date they carry.
 
-    Args:
-        name (`str`): Name of the choice in `code_columns`.
-        table (`str`): `"claim_line"` or `"rx_claim"`.
-        column (`str`): The canonical column. A list column holds structs with `system` and `code`.
-        system (`str`, *optional*): Code system of a plain column; `None` for a list column, whose structs name it.
-        date (`str`, *optional*): The code's own date: a column of the table or, in a list column, a field of the
-            struct. Where it is null or not given, the header date stands in.
-        other (`tuple[str, str, str]`, *optional*): Column, its value, and the system of the codes beside that value,
-            such as those of another grouper, which gives the same numbers to other groups.
-
     Examples:
         >>> CODE_COLUMNS["hcpcs"].date
         'claim_line_start_date'
     """
 
-    name: str
-    table: Literal["claim_line", "rx_claim"]
-    column: str
-    system: str | None
+    name: str  # Name of the choice in `code_columns`.
+    table: Literal["claim_line", "rx_claim"]  # `"claim_line"` or `"rx_claim"`.
+    column: str  # The canonical column. A list column holds structs with `system` and `code`.
+    system: str | None  # Code system of a plain column; `None` for a list column, whose structs name it.
+    # The code's own date: a column of the table or, in a list column, a field of the struct. Where it is null or not
+    # given, the header date stands in.
     date: str | None = None
+    # Column, its value, and the system of the codes beside that value, such as those of another grouper, which gives
+    # the same numbers to other groups.
     other: tuple[str, str, str] | None = None
 
 

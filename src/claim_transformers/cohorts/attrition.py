@@ -50,20 +50,12 @@ _Key = tuple[Hashable, ...]
 
 @dataclass(frozen=True)
 class ShownAttrition:
-    """The attrition table as it may be shown: numbers, and marks in place of those that would tell of 1 to 10 people.
+    """The attrition table as it may be shown: numbers, and marks for those that would tell of 1 to 10 people."""
 
-    Args:
-        steps (`list[dict]`): What [`AttritionStep.to_dict`] gives of every step.
-        ends (`dict[str, dict[str, int | str]]`): Of cases and controls, or of all examples, how many are in each
-            split.
-        totals (`dict[str, int | str]`): The same over all splits.
-        splits (`dict[str, int | str]`): Examples of each split.
-    """
-
-    steps: Sequence[Mapping[str, Any]]
-    ends: Mapping[str, Mapping[str, Shown]]
-    totals: Mapping[str, Shown]
-    splits: Mapping[str, Shown]
+    steps: Sequence[Mapping[str, Any]]  # What [`AttritionStep.to_dict`] gives of every step.
+    ends: Mapping[str, Mapping[str, Shown]]  # Of cases and controls, or of all examples, how many are in each split.
+    totals: Mapping[str, Shown]  # The same over all splits.
+    splits: Mapping[str, Shown]  # Examples of each split.
 
     def to_list(self) -> list[dict[str, Any]]:
         """The steps for `attrition.json`; the last one holds `splits`, by split and what the examples are."""

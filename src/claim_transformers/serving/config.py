@@ -113,21 +113,13 @@ class Limits(_Section, frozen=True, kw_only=True):
 
 
 class SpeakRules(_Section, frozen=True, kw_only=True):
-    """When the model may speak of a patient.
+    """When the model may speak of a patient."""
 
-    Args:
-        newest_claim_days (`int`): Age in days of the newest claim at most.
-        unknown_code_share (`float`): Share of the codes in view that the checkpoint does not know, at most.
-        unreadable_share (`float`): Share of the claim lines that could not be used, at most.
-        look_back_days (`int`): Days before the date whose enrolment is counted.
-        needs_stay (`bool`): Whether the model was taught to stand on a discharge, and speaks nowhere else.
-    """
-
-    newest_claim_days: int = 400
-    unknown_code_share: float = 0.2
-    unreadable_share: float = 0.5
-    look_back_days: int = 365
-    needs_stay: bool = False
+    newest_claim_days: int = 400  # Age in days of the newest claim at most.
+    unknown_code_share: float = 0.2  # Share of the codes in view that the checkpoint does not know, at most.
+    unreadable_share: float = 0.5  # Share of the claim lines that could not be used, at most.
+    look_back_days: int = 365  # Days before the date whose enrolment is counted.
+    needs_stay: bool = False  # Whether the model was taught to stand on a discharge, and speaks nowhere else.
 
     def __post_init__(self) -> None:
         shares = (self.unknown_code_share, self.unreadable_share)

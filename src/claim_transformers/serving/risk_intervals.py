@@ -35,15 +35,10 @@ class RiskInterval:
 
 @dataclass(frozen=True)
 class _RiskIntervals:
-    """Groups of validation patients by risk.
+    """Groups of validation patients by risk."""
 
-    Args:
-        edges (`tuple[float, ...]`): Inner edges of the groups, ascending.
-        intervals (`tuple[RiskInterval, ...]`): One more than edges.
-    """
-
-    edges: tuple[float, ...]
-    intervals: tuple[RiskInterval, ...]
+    edges: tuple[float, ...]  # Inner edges of the groups, ascending.
+    intervals: tuple[RiskInterval, ...]  # One more than edges.
 
     def of_risk(self, risk: float) -> RiskInterval:
         """The interval of the group that a calibrated risk falls into."""

@@ -43,14 +43,10 @@ class ClaimCollator:
 
     Accepts the `pa.Table` that [`TokenizedPatients`] returns, or a list of dictionaries such as the rows of a plain
     `datasets.Dataset` or outputs of the tokenizer. Both give identical batches.
-
-    Args:
-        tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
-        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple, for kernels
-            that like fixed shapes.
     """
 
-    tokenizer: "ClaimTokenizer"
+    tokenizer: "ClaimTokenizer"  # Gives the special tokens and says which tokens are clinical codes.
+    # Round the number of tokens and of slots up to a multiple, for kernels that like fixed shapes.
     pad_to_multiple_of: int | None = None
 
     def __call__(self, features: Features) -> dict[str, torch.Tensor]:

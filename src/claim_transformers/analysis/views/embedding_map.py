@@ -31,17 +31,12 @@ NO_GROUP = "other"
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """Positions of patients or codes in two dimensions.
+    """Positions of patients or codes in two dimensions."""
 
-    Args:
-        points (`NDArray[float]` of shape `(points, 2)`): t-SNE of the embeddings.
-        groups (`list[str]`): Disease group of each point, `"other"` for none or several.
-        silhouette (`float`): Mean silhouette of the groups in the embedding space itself, not in the picture, every
-            group counting the same; `None` when fewer than two groups have members.
-    """
-
-    points: NDArray[np.float64]
-    groups: list[str]
+    points: NDArray[np.float64]  # t-SNE of the embeddings, shape `(points, 2)`.
+    groups: list[str]  # Disease group of each point, `"other"` for none or several.
+    # Mean silhouette of the groups in the embedding space itself, not in the picture, every group counting the same;
+    # `None` when fewer than two groups have members.
     silhouette: float | None
 
 

@@ -27,15 +27,10 @@ _UNKNOWN = ("", "UNKNOWN")
 
 @dataclass(frozen=True)
 class CountyBins:
-    """County measures and the bins into which training patients divide them.
-
-    Args:
-        features ([`CountyFeatures`]): The measures.
-        bins ([`NumberBins`]): Their edges, which [`NumberBins.save`] writes as JSON.
-    """
+    """County measures and the bins into which training patients divide them."""
 
     features: CountyFeatures
-    bins: NumberBins
+    bins: NumberBins  # Their edges, which [`NumberBins.save`] writes as JSON.
 
     @classmethod
     def fit(

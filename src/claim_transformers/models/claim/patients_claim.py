@@ -39,23 +39,14 @@ class _Visit(NamedTuple):
 
 @dataclass
 class PatientHistory:
-    """What the tokenizer knows of a patient, visits ordered by (day, type).
+    """What the tokenizer knows of a patient, visits ordered by (day, type)."""
 
-    Args:
-        age_years (`int` or `None`): Age, when it is given rather than computed.
-        sex (`str`): `"F"`, `"M"` or `"U"`.
-        birth_day (`int` or `None`): Day of birth; this and the other days are days since 1970-01-01.
-        index_day (`int` or `None`): Day at which age is taken and before which every visit lies.
-        codes (`frozenset[str]`): Codes of the patient and of no visit, such as entitlement and county.
-        visits (`list[Visit]`): Visits, at most one for each (day, type).
-    """
-
-    age_years: int | None = None
-    sex: str = "U"
-    birth_day: int | None = None
-    index_day: int | None = None
-    codes: frozenset[str] = frozenset()
-    visits: list[_Visit] = field(default_factory=list)
+    age_years: int | None = None  # Age, when it is given rather than computed.
+    sex: str = "U"  # `"F"`, `"M"` or `"U"`.
+    birth_day: int | None = None  # Day of birth; this and the other days are days since 1970-01-01.
+    index_day: int | None = None  # Day at which age is taken and before which every visit lies.
+    codes: frozenset[str] = frozenset()  # Codes of the patient and of no visit, such as entitlement and county.
+    visits: list[_Visit] = field(default_factory=list)  # Visits, at most one for each (day, type).
 
 
 def age_in_years(birth_day: np.typing.ArrayLike, day: np.typing.ArrayLike) -> np.ndarray:

@@ -44,16 +44,12 @@ def season_table(names: list[str]) -> Float:
 class Calendar:
     """Whole months between two dates, numbered from zero, with the months before and after them.
 
-    Args:
-        start (`datetime.date`): First day of the window, the first of a month.
-        end (`datetime.date`): Last day of the window, the last of a month.
-
     Raises:
         ValueError: If the window is empty, longer than twenty years or not made of whole months.
     """
 
-    start: dt.date
-    end: dt.date
+    start: dt.date  # First day of the window, the first of a month.
+    end: dt.date  # Last day of the window, the last of a month.
     months: int = field(init=False)
     first_days: Any = field(init=False, repr=False, compare=False)
 

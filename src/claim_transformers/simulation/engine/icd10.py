@@ -31,16 +31,12 @@ _REPEAT = 0.85
 class Coding:
     """How a simulation is coded.
 
-    Args:
-        version (`int`): Version of the simulation.
-        icd10_from (`str`): ISO date, `"always"` or `"never"`.
-
     Raises:
         ValueError: If `icd10_from` is none of them.
     """
 
-    version: int
-    icd10_from: str
+    version: int  # Version of the simulation.
+    icd10_from: str  # ISO date, `"always"` or `"never"`.
     first_day: int = field(init=False)
 
     def __post_init__(self) -> None:

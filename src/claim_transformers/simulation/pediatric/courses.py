@@ -42,15 +42,6 @@ def age_months(month: int | Int, birth_month: Int) -> Int:
 class Switches:
     """Rates at which the conditions of one process begin and end.
 
-    Args:
-        names (`tuple[str, ...]`): Conditions.
-        onset (`np.ndarray`): Monthly rate by sex (girls first), condition and month of age.
-        end (`np.ndarray`): Monthly rate to end by grade, condition and month of age.
-        influences (`tuple[tuple[tuple[int, float], ...], ...]`):
-            For each condition, what raises its onset: the number of a condition or, counted on from the last
-            condition, of a circumstance, and by how much its presence raises the rate.
-        recurrence (`float`): By how much a condition present before raises its own onset.
-
     Examples:
         >>> cold = Switches(("cold",), np.full((2, 1, 253), 0.05), np.full((1, 1, 253), 0.05), ((),), 0.0)
         >>> active, ever, ones = (np.full((1, 4000), value, dtype=np.float32) for value in (0, 0, 1))
@@ -60,11 +51,13 @@ class Switches:
         True
     """
 
-    names: tuple[str, ...]
-    onset: Float
-    end: Float
+    names: tuple[str, ...]  # Conditions.
+    onset: Float  # Monthly rate by sex (girls first), condition and month of age.
+    end: Float  # Monthly rate to end by grade, condition and month of age.
+    # For each condition, what raises its onset: the number of a condition or, counted on from the last condition, of a
+    # circumstance, and by how much its presence raises the rate.
     influences: tuple[tuple[tuple[int, float], ...], ...]
-    recurrence: float
+    recurrence: float  # By how much a condition present before raises its own onset.
 
     def move(
         self,

@@ -19,21 +19,15 @@ _Flags = NDArray[np.bool_]
 class KnownPatients:
     """The patients of a table who are scored, and what the claims covered.
 
-    Args:
-        examples (`pa.Table`): Patients with what was known of them at the date, and `index_day`.
-        enrolled_days (`pa.Array`): Days of enrolment within the look-back; null where enrolment is unknown.
-        last_visit_day (`pa.Array`): Day of the last visit known, days since 1970-01-01; null without one.
-        left_out (`dict[str, int]`): How many patients are not scored, by each of `LEFT_OUT`.
-
     Examples:
         >>> KnownPatients(pa.table({"patient_id": ["a"]}), pa.array([365]), pa.array([None]), {}).examples.num_rows
         1
     """
 
-    examples: pa.Table
-    enrolled_days: pa.Array
-    last_visit_day: pa.Array
-    left_out: dict[str, int]
+    examples: pa.Table  # Patients with what was known of them at the date, and `index_day`.
+    enrolled_days: pa.Array  # Days of enrolment within the look-back; null where enrolment is unknown.
+    last_visit_day: pa.Array  # Day of the last visit known, days since 1970-01-01; null without one.
+    left_out: dict[str, int]  # How many patients are not scored, by each of `LEFT_OUT`.
 
 
 def known_patients(

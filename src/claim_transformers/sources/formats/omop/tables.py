@@ -31,17 +31,11 @@ _VOCABULARY = "concept"
 
 @dataclass(frozen=True)
 class CdmTable:
-    """One table of a CDM.
+    """One table of a CDM."""
 
-    Args:
-        rows (`ir.Table`): Staged rows; dates are days, and links to nothing are null.
-        files (`tuple[RawFile, ...]`): Where they came from.
-        layout ([`FileLayout`]): What its columns are.
-    """
-
-    rows: ir.Table
-    files: tuple[RawFile, ...]
-    layout: FileLayout
+    rows: ir.Table  # Staged rows; dates are days, and links to nothing are null.
+    files: tuple[RawFile, ...]  # Where they came from.
+    layout: FileLayout  # What its columns are.
 
     @property
     def has_rows(self) -> bool:
