@@ -88,10 +88,8 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
     Vulnerability Index, -999 read as unknown. Names become upper case, with `SVI_` or `CHR_` in front where the layout
     is one of the two, so that `% Smokers` is `CHR_SMOKERS`.
 
-    Args:
-        path (`str` or `Path`): The file.
-        columns (`Sequence[str]`, *optional*): Columns to read, by their names in the file. The percentile ranks of the
-            four themes and of all in the Social Vulnerability Index, else every column that holds numbers alone.
+    `columns` are read, by their names in the file: without them the percentile ranks of the four themes and of all in
+    the Social Vulnerability Index, else every column that holds numbers alone.
     """
     path = Path(path)
     _check_file(path, "county measures, CSV or parquet")

@@ -93,13 +93,9 @@ def merge_eligibility(
     The latest row is the one whose enrollment starts last. Each of sex, birth and death is the latest that is known,
     so a row that leaves one blank does not erase it. The order of the rows does not matter.
 
-    Args:
-        rows (`EligibilityRows`): Rows of all patients.
-        num_patients (`int`): Number of positions.
-        last_day (`int`, *optional*): Last day the data know of, which closes a span that has no end. Without it such a
-            span is left out, like one that has no start.
-        is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient was
-            enrolled; a patient with a span is known anyway.
+    `last_day` is the last that the data know of and closes a span that has no end. Without it such a span is left out,
+    like one that has no start. `is_known` says whether a source tells when each patient was enrolled; a patient with a
+    span is known anyway.
     """
     ends = np.where(rows.ends == NULL_DAY, np.int32(last_day), rows.ends)
     order = np.lexsort((ends, rows.starts, rows.patients))

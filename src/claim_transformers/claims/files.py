@@ -43,11 +43,8 @@ def publish_folder(out: str | Path, *, check: Callable[[Path], None] | None = No
     An old `out` is moved away first and deleted last; if the process dies between the two renames, the next run puts
     it back. What dead runs left beside `out` is removed at the start.
 
-    Args:
-        out (`str` or `Path`): The folder to publish.
-        check (`Callable`, *optional*):
-            Raises where `out` may not be replaced. It is asked at the start and again right before the rename, since
-            another run may have published in between. Without it only an empty or absent `out` is taken.
+    `check` raises where `out` may not be replaced. It is asked at the start and again right before the rename, since
+    another run may have published in between. Without it only an empty or absent `out` is taken.
 
     Raises:
         ClaimDataError: `E_EXISTS` without `check` if `out` is there; `E_WRITE` if the disk is full or cannot be
@@ -145,12 +142,8 @@ def write_file(path: str | Path, content: str | bytes) -> None:
 def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, nan_to_null: bool = False) -> str:
     r"""Write JSON as the standard has it, with a line end: other readers refuse `NaN` and `Infinity`.
 
-    Args:
-        content (`Any`): Dictionaries, lists, texts, numbers, booleans and `None`.
-        indent (`int`, *optional*, defaults to 1): Blanks of a level, `None` for one line.
-        sort_keys (`bool`, *optional*, defaults to `False`): Whether keys are sorted.
-        nan_to_null (`bool`, *optional*, defaults to `False`):
-            Whether a number that is not one, such as a rate of nothing, is written as `null`.
+    A number that is not finite is refused, or written as `null` where `nan_to_null` says so, such as a rate of
+    nothing.
 
     Raises:
         ValueError: If a number is not finite; where it stands is said, not what it is beside.

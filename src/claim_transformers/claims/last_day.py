@@ -29,9 +29,7 @@ _EPOCH = dt.date(1970, 1, 1)
 def find_last_day(last_days: Integers, extract_date: dt.date | None = None) -> int:
     """Find the last day of the data, in days since 1970-01-01; `NULL_DAY` if nobody has a service.
 
-    Args:
-        last_days (`np.ndarray` of shape `(patients,)`): Last day of service of each patient, `NULL_DAY` where none.
-        extract_date (`datetime.date`, *optional*): Day of the extract.
+    Of each patient the last day of service is given, `NULL_DAY` where there is none.
     """
     known = last_days[last_days != NULL_DAY]
     if not len(known):

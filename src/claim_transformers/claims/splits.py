@@ -65,9 +65,6 @@ def _buckets(patient_ids: pa.Array, salt: str) -> np.ndarray:
 def assert_disjoint(patient_ids_by_split: Mapping[str, pa.Array | pa.ChunkedArray]) -> None:
     """Refuse splits that share a patient, because a model would then be tested on people it was trained on.
 
-    Args:
-        patient_ids_by_split (`Mapping[str, pa.Array]`): Patient ids of each split, in any order, repeats allowed.
-
     Raises:
         ClaimDataError: `E_SPLIT_OVERLAP`, if a patient is in two splits. The message names the splits and how many
             patients they share, never who.

@@ -104,12 +104,6 @@ class _TableWriter:
     """Write a stream of record batches as `part-NNNNN.parquet`, in row groups of a fixed size.
 
     The engine cuts its batches as it likes; cutting them anew is what makes equal rows give equal files.
-
-    Args:
-        folder (`Path`): Folder of the table, made with the first row.
-        schema (`pa.Schema`): Columns and types of the file.
-        rows_per_group (`int`, *optional*, defaults to 131072): Rows of a row group.
-        rows_per_part (`int`, *optional*, defaults to 4194304): Rows of a file, a multiple of `rows_per_group`.
     """
 
     def __init__(

@@ -45,11 +45,9 @@ class ClaimDataError(ValueError):
 
 
 def error_line(error: BaseException) -> str | None:
-    """Say what a program ends with when an error is its user's to cure; every command and script does so.
+    """Say in one line what a program ends with when an error is its user's to cure; every command and script does so.
 
-    Returns:
-        `str` or `None`: One line: the code where there is one, what happened, and what to do. `None` for an error of
-        the program itself, whose traceback is wanted.
+    `None` is for an error of the program itself, whose traceback is wanted.
     """
     text = " ".join(str(error).split()) or type(error).__name__
     number = error.errno if isinstance(error, OSError) else None

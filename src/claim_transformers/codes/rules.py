@@ -185,10 +185,8 @@ def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[
     Looking up a code of the table by longest prefix gives back exactly its category. A code that the table does not
     list gets the category of its relatives where they all agree, and none where they differ.
 
-    Args:
-        categories (`Mapping[str, str]`): `SYSTEM/CODE` to category.
-        min_length (`int`): Fewest characters of the bare code in a prefix, so that an unlisted code never gets a
-            category from distant relatives; shorter codes stand for themselves.
+    A prefix has at least `min_length` characters of the bare code, so that an unlisted code never gets a category from
+    distant relatives; shorter codes stand for themselves.
     """
     below: defaultdict[str, set[str]] = defaultdict(set)
     for code, category in categories.items():

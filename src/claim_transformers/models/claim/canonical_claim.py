@@ -70,11 +70,7 @@ _ROW_KEYS = ("sex", "birth_day", "index_day", "age", "patient_id", "length_of_st
 def canonical_code(code: str) -> str:
     """Write `SYSTEM/CODE` as ingested claims have it: trimmed, upper case, no dots, zeros kept, no modifiers.
 
-    Args:
-        code (`str`): A code with its system. Text that has no canonical form stays, without the blanks around it.
-
-    Returns:
-        `str`: The code, which is its own canonical form.
+    Text that has no canonical form stays, without the blanks around it.
     """
     system, slash, text = (part.strip() for part in code.partition("/"))
     # The upper case of some letters outside ASCII is a letter of ASCII; such text is no code.

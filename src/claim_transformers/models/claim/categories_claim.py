@@ -53,15 +53,7 @@ class CodeCategories:
 
     @classmethod
     def parse(cls, rules: Any) -> "CodeCategories":
-        """Read rules from any of the forms a user may hold.
-
-        Args:
-            rules (`CodeCategories`, `Mapping` or `None`):
-                A mapping with the keys `prefixes` and `prefix_lengths`, a plain prefix table, or an object with those
-                two attributes.
-
-        Returns:
-            `CodeCategories`: The rules; empty for `None`.
+        """Read rules from any of the forms a user may hold: those of `to_dict`, a plain prefix table, or an object.
 
         Raises:
             ValueError: If the form is none of these.
@@ -89,14 +81,7 @@ class CodeCategories:
         return not self.prefixes and not self.prefix_lengths
 
     def category(self, code: str) -> str | None:
-        """Look up the category of a code.
-
-        Args:
-            code (`str`): `SYSTEM/CODE`.
-
-        Returns:
-            `str` or `None`: The category; `None` when no rule covers the code.
-        """
+        """Look up the category of `SYSTEM/CODE`, none where no rule covers the code."""
         system, _, text = code.partition("/")
         if system in self.last_characters and text[:1].isdigit() and not text.isdigit():
             return self.last_characters[system].get(text[-1])

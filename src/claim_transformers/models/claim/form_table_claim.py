@@ -29,16 +29,10 @@ class FormWriter:
         self._groups: dict[str, str | None] = {}
 
     def write(self, claims: Any) -> Any:
-        """Write rows in the form.
+        """Write rows in the form: with other `codes` and `patient_codes` and, if hidden, no `sex`.
 
-        Args:
-            claims (`pyarrow.Table` or `pyarrow.RecordBatch`):
-                Rows with `codes`; `visit_amount` and `length_of_stay_days` where the form has bins of them, null where
-                unknown; `patient_codes`, `sex` and `county_measures` (a struct of numbers) as far as they are there.
-
-        Returns:
-            `pyarrow.Table` or `pyarrow.RecordBatch`: The rows with other `codes`, `patient_codes` and, if hidden, no
-            `sex`.
+        Rows have `codes`; `visit_amount` and `length_of_stay_days` where the form has bins of them, null where
+        unknown; `patient_codes`, `sex` and `county_measures` (a struct of numbers) as far as they are there.
 
         Raises:
             ValueError: If a column is absent or malformed, or the rows are written in another form. The message holds

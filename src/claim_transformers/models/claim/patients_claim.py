@@ -63,18 +63,11 @@ def read_history(
 ) -> PatientHistory:
     """Read a patient in either of the two layouts a caller may hold.
 
-    Args:
-        patient (`Mapping`):
-            `{"age": 9, "sex": "F", "visits": [{"day": 1, "type": "OP", "codes": [...]}]}`, or a row of the patients
-            table (`visit_day`, `visit_type`, `codes`). `birth_day`, `index_day` and `patient_codes` may be in both;
-            for a form also `length_of_stay_days`, `county_measures`, and the dollars of visits: `amount` of a visit,
-            or `visit_amount` of a row.
-        form ([`ClaimForm`], *optional*): How codes and numbers are written.
-        mark_principal (`bool`, *optional*, defaults to `False`):
-            Whether principal diagnoses are read: `principal` of a visit, or `principal_codes` of a row.
-
-    Returns:
-        `PatientHistory`: Visits of one day and type are joined, and all are ordered.
+    A patient is `{"age": 9, "sex": "F", "visits": [{"day": 1, "type": "OP", "codes": [...]}]}`, or a row of the
+    patients table (`visit_day`, `visit_type`, `codes`). `birth_day`, `index_day` and `patient_codes` may be in both;
+    for a form also `length_of_stay_days`, `county_measures`, and the dollars of visits, `amount` of a visit or
+    `visit_amount` of a row. Principal diagnoses are `principal` of a visit or `principal_codes` of a row. Visits of
+    one day and type are joined, and all are ordered.
 
     Raises:
         ValueError: If a key is missing or would be left out, a value has the wrong type, or a visit is not before
@@ -124,16 +117,7 @@ def read_history(
 def encode_history(
     history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_visits: int | None
 ) -> dict[str, list[int]]:
-    """Write one patient as tokens.
-
-    Args:
-        history (`PatientHistory`): The patient.
-        vocabulary (`ClaimVocabulary`): Token ids.
-        options (`EncodingOptions`): How to write.
-        max_visits (`int` or `None`): Number of most recent visits in view; `None` for all.
-
-    Returns:
-        `dict[str, list[int]]`: `input_ids`, `visit_ids` and `category_ids` of one length, `visit_days` one per slot.
+    """Write one patient as `input_ids`, `visit_ids` and `category_ids` of one length, and `visit_days`, one per slot.
 
     Raises:
         ValueError: If the visits in view span more days than an int32 holds.

@@ -19,18 +19,7 @@ _Pooling = Literal["max", "sum", "mean"]
 def pool_codes(
     weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: _Pooling
 ) -> Tensor:
-    """Embed codes and pool them by slot, reading real codes only.
-
-    Args:
-        weight_KE (`torch.FloatTensor` of shape `(vocabulary, width)`): Embedding table.
-        input_ids_BT (`torch.LongTensor` of shape `(batch, tokens)`): Code tokens.
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`): Slot of each token, in any order.
-        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`): Whether a token is no padding.
-        num_slots (`int`): Slots in the batch.
-        mode (`str`): `"max"`, `"sum"` or `"mean"`.
-
-    Returns:
-        `torch.FloatTensor` of shape `(batch, slots, width)`: Pooled codes, exactly zero for a slot without codes.
+    """Embed codes and pool them by slot, exactly zero for a slot without codes, reading real codes only.
 
     Raises:
         ValueError: If a token names a slot that does not exist. It would otherwise land in the next patient.
@@ -51,18 +40,7 @@ def pool_codes(
 
 
 def pool_vectors(vectors_BTE: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: _Pooling) -> Tensor:
-    """Pool vectors by slot with shapes that depend on no value.
-
-    Args:
-        vectors_BTE (`torch.FloatTensor` of shape `(batch, tokens, width)`): One vector per token.
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`): Slot of each token, in any order.
-        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`): Whether a token is no padding.
-        num_slots (`int`): Slots in the batch.
-        mode (`str`): `"max"`, `"sum"` or `"mean"`.
-
-    Returns:
-        `torch.FloatTensor` of shape `(batch, slots, width)`: As [`pool_codes`] gives for the vectors of the codes.
-    """
+    """Pool vectors by slot as [`pool_codes`] does those of codes, with shapes that depend on no value."""
     batch, _, width = vectors_BTE.shape
     # Padding goes to a slot of its own behind the others, which is cut off again.
     slots_BTE = torch.where(valid_BT, slots_BT, num_slots)[:, :, None].expand_as(vectors_BTE)

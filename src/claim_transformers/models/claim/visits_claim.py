@@ -31,9 +31,6 @@ class VisitColumns:
 def load_arrow() -> tuple[ModuleType, ModuleType]:
     """Import pyarrow where it is used, because a tokenizer that encodes single patients works without it.
 
-    Returns:
-        `tuple`: `pyarrow` and `pyarrow.compute`.
-
     Raises:
         ImportError: If pyarrow is not installed.
 
@@ -70,14 +67,6 @@ def read_batches(table: Any, columns: Iterable[str]) -> Iterator[Any]:
 
 def read_visits(batch: Any, max_visits: int | None, *, mark_principal: bool = False) -> VisitColumns:
     """Flatten the visits of a batch, join those of one day and type, and keep the most recent.
-
-    Args:
-        batch (`pyarrow.RecordBatch`): Columns `visit_day`, `visit_type` and `codes`.
-        max_visits (`int` or `None`): Visits in view per patient; `None` for all.
-        mark_principal (`bool`, *optional*, defaults to `False`): Whether `principal_codes` are read too.
-
-    Returns:
-        `VisitColumns`: The visits in view.
 
     Raises:
         ValueError: If lists of one patient differ in length, a day is null, or a column is absent or of a wrong type.

@@ -110,12 +110,6 @@ def _check_codes(place: str, system: str, pools: dict[str, str]) -> None:
 class Icd10Codes:
     """What stands for the ICD-9 codes of a population where ICD-10 is in force.
 
-    Args:
-        system (`str`): `"ICD9CM"` or `"ICD9PCS"`.
-        icd9 (`list[str]`): The ICD-9 codes of the population.
-        jitter (`float`, *optional*, defaults to `0.0`): As that of [`CodeTable`].
-        seed (`int`, *optional*, defaults to `0`): As that of [`CodeTable`].
-
     Raises:
         KeyError: If one of the codes has no ICD-10 code in the data file.
     """
@@ -128,11 +122,9 @@ class Icd10Codes:
         self.vocabulary = [*icd9, *self._table.vocabulary]
 
     def rewrite(self, codes: Int, key: Key, is_icd10: Bool, generator: np.random.Generator) -> Int:
-        """Rewrite some claims.
+        """Rewrite some claims as positions in `vocabulary`.
 
-        Returns:
-            `np.ndarray` of `int32`: Positions in `vocabulary`. Where two codes became one, it stands once and those
-            behind it move up.
+        Where two codes became one, it stands once and those behind it move up.
         """
         place = np.flatnonzero((codes >= 0) & is_icd10[:, None])
         claim = place // codes.shape[1]

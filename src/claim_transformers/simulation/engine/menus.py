@@ -27,11 +27,7 @@ def parse_menu(text: str) -> list[tuple[str, float]]:
 
 
 class Menu:
-    """Menus of every cause for one position on a claim.
-
-    Args:
-        texts (`Sequence[str]`): One menu per cause, as `parse_menu` reads it.
-        table (`CodeTable`): Where the names of the menus are pools.
+    """Menus of every cause for one position on a claim, whose names are pools of the table.
 
     Examples:
         >>> table = CodeTable({"test": "87880"})

@@ -40,11 +40,8 @@ def _parse_weights(text: str) -> tuple[list[str], np.ndarray[tuple[int], np.dtyp
 class CodeTable:
     """Pools of weighted codes that are drawn from in constant time (alias method, Walker 1977).
 
-    Args:
-        pools (`Mapping[str, str]`): Name of a pool to its codes, as `_parse_weights` reads them.
-        jitter (`float`, *optional*, defaults to `0.0`):
-            Standard deviation of the logarithm by which each weight is moved: the coding habit of an institution.
-        seed (`int`, *optional*, defaults to `0`): Seed of that movement.
+    `jitter` is the standard deviation of the logarithm by which each weight is moved, the coding habit of an
+    institution, and `seed` that of the movement.
     """
 
     def __init__(self, pools: Mapping[str, str], *, jitter: float = 0.0, seed: int = 0) -> None:

@@ -76,16 +76,9 @@ class Switches:
         A flip within a month is rare. So a candidate is drawn first, with a chance that no monthly rate exceeds, and
         the rate is worked out for candidates alone. A longer period makes everyone a candidate.
 
-        Args:
-            active (`np.ndarray` of shape `(conditions, patients)`): 1 where a condition is present.
-            ever (`np.ndarray` of that shape): 1 where it has ever been.
-            proneness (`np.ndarray` of that shape): Multiplier of its onset that belongs to the patient.
-            circumstances (`tuple[np.ndarray, ...]`): What else `influences` points to.
-            sex (`np.ndarray` of `int32`): First index of `onset`.
-            grade (`np.ndarray` of `int32`): First index of `end`.
-            age (`np.ndarray` of `int32`): Age in months at the start of the period, negative before birth.
-            months (`float`): Length of the period.
-            generator (`np.random.Generator`): Stream.
+        `active`, `ever` and `proneness`, the patient's multiplier of each onset, have the shape `(conditions,
+        patients)`; `circumstances` are what else `influences` points to. `sex` is the first index of `onset`, `grade`
+        that of `end`; `age` is in months at the start of the period of some `months`, negative before birth.
         """
         count = len(age)
         monthly_step = months <= 1

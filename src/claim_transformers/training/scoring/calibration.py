@@ -110,14 +110,9 @@ class Calibration:
 def fit_calibration(labels: npt.ArrayLike, probabilities: npt.ArrayLike, shift: float = 0.0) -> Calibration | None:
     """Fit Platt scaling with the targets of Platt (1999), which are finite on any split that has both classes.
 
-    Args:
-        labels (array of shape `(N,)`): 0 or 1, of a split that the model has not learned from.
-        probabilities (array of shape `(N,)`): Its probabilities of 1.
-        shift (`float`, *optional*, defaults to `0.0`): Log odds by which the model exceeds these probabilities.
-
-    Returns:
-        [`Calibration`] or `None`: The line; `None`, with a warning, where 1 to 10 rows, or none, have the outcome, or
-            have not, or where the risks do not rise with it.
+    `shift` is by how many log odds the model exceeds these probabilities of a split that it has not learned from.
+    There is no line, but a warning, where 1 to 10 rows, or none, have the outcome, or have not, or where the risks do
+    not rise with it.
     """
     truth = np.asarray(labels, np.float64)
     positives = int(np.count_nonzero(truth == 1))

@@ -37,13 +37,8 @@ def known_patients(
 
     Visits that were not over, or that are known to be unpaid at the date, are hidden as in a cohort.
 
-    Args:
-        patients (`pa.Table`): Rows of the patients table.
-        day (`int` or array of shape `(patients,)`): The date, days since 1970-01-01, one for all or one of each row;
-            nothing of that day is seen but a payment.
-        look_back_days (`int`, *optional*, defaults to `365`): Days before the date whose enrolment is counted.
-        everyone (`bool`, *optional*, defaults to `False`): Whether who is not enrolled is scored too. Who is not born
-            yet, or dead, never is.
+    Nothing of the date is seen but a payment; it is one for all or one of each row. Days of enrolment are counted
+    within the look-back. `everyone` is scored who was born and lives, enrolled or not.
     """
     timelines = Timelines(patients, hide_unpaid=True)
     days = np.broadcast_to(np.asarray(day, np.int64), timelines.num_patients)

@@ -35,16 +35,7 @@ if TYPE_CHECKING:
 def read_tables(
     path: RawLocation, connection: Backend, *, scratch: Path, database: str | BaseBackend | None = None
 ) -> StagedSource:
-    """Stage the tables of a mapping.
-
-    Args:
-        path (`str` or `Path`): The mapping, a YAML file.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked, fetched and mapped rows.
-        database (`str` or `ibis.BaseBackend`, *optional*): URL or connection instead of that of the mapping.
-
-    Returns:
-        `StagedSource`: Its tables, eligibility first.
+    """Stage the tables of a mapping, eligibility first; a database given takes the place of that of the mapping.
 
     Raises:
         ClaimDataError: `E_NO_FILE`, `E_MAPPING` or `E_DECIDE` if the mapping or its files are not there or not

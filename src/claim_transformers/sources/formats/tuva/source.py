@@ -44,20 +44,11 @@ def read_tuva(
     layouts: str | Path | None = None,
     name: str = "tuva",
 ) -> StagedSource:
-    """Stage the tables of the Tuva input layer.
+    """Stage the tables of the Tuva input layer, from files or folders named after them or an Ibis connection.
 
-    Args:
-        path (`str`, `Path` or `ibis.BaseBackend`):
-            Folder with files or folders named after the tables, or an Ibis connection that has the tables.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked files.
-        suffix (`str`, *optional*): What follows the name of each table, such as `"_1000p"`.
-        schema (`str`, *optional*): Schema of the tables in a warehouse.
-        delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
-        encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files.
-        layouts (`str` or `Path`, *optional*): Folder of layout files, copied from the format, with columns and
-            `rules` of your own, such as which claims are denied.
-        name (`str`, *optional*, defaults to `"tuva"`): `data_source` of rows that do not name their own.
+    Each name ends with the suffix, such as `"_1000p"`; `layouts` is a folder of layout files, copied from the format,
+    with columns and `rules` of your own, such as which claims are denied. `name` is the `data_source` of rows that do
+    not name their own.
     """
     if isinstance(path, (str, Path)):
         files = _find_tables(Path(path), suffix)
