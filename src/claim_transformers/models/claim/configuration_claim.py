@@ -204,24 +204,9 @@ class ClaimConfig(PreTrainedConfig):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read `config.json`, resolving names such as `claim-pt-base` on the way.
 
-        Args:
-            pretrained_model_name_or_path (`str` or `os.PathLike`):
-                A folder, a name known to the resolver, or a hub id.
-            **kwargs: Passed on to `PreTrainedConfig.get_config_dict`.
-
-        Returns:
-            `tuple[dict, dict]`: The configuration and the unused keyword arguments.
-
         Raises:
             OSError: If there is no configuration under that name. The message names checkpoints that load offline.
             ValueError: If the file is damaged. The message names it.
-
-        Examples:
-            >>> import tempfile
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     ClaimConfig(vocab_size=99).save_pretrained(folder)
-            ...     ClaimConfig.get_config_dict(folder)[0]["vocab_size"]
-            99
         """
         name = pretrained_model_name_or_path
         if is_misspelt(name):
@@ -233,35 +218,12 @@ class ClaimConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Make a configuration of the content of a `config.json`.
-
-        Args:
-            config_dict (`dict[str, Any]`): The content.
-            **kwargs: Fields that override it, and `return_unused_kwargs`.
-
-        Returns:
-            [`ClaimConfig`], or a tuple with the unused keyword arguments.
-
-        Raises:
-            ValueError: If the content is refused, for whatever reason. The message names the file and the field.
-
-        Examples:
-            >>> ClaimConfig.from_dict({"hidden_size": "wide"})
-            Traceback (most recent call last):
-            ValueError: expected config.json to describe a model of ClaimConfig, found what it refuses: ...
-        """
+        """As in the base class; content that is refused, for whatever reason, is a `ValueError` with the file."""
         with naming_config(cls, config_dict):
             return super().from_dict(config_dict, **kwargs)
 
     def validate_sizes(self) -> None:
-        """Refuse sizes that no claims model has, before anything is allocated.
-
-        Raises:
-            ValueError: If a size is out of its bounds, or all of them together ask for too many parameters.
-
-        Examples:
-            >>> ClaimConfig().validate_sizes()
-        """
+        """Refuse sizes that no claims model has, before anything is allocated."""
         bounds = {
             "vocab_size": (1, _MAX_VOCAB_SIZE),
             "num_categories": (0, _MAX_LABELS),
@@ -280,14 +242,7 @@ class ClaimConfig(PreTrainedConfig):
             raise ValueError(f"expected at most {_MAX_PARAMETERS} parameters, found sizes that ask for {total}")
 
     def validate_heads(self) -> None:
-        """Refuse a width that the attention heads cannot share.
-
-        Raises:
-            ValueError: If `hidden_size` is no multiple of `num_attention_heads`.
-
-        Examples:
-            >>> ClaimConfig(hidden_size=64, num_attention_heads=8).validate_heads()
-        """
+        """Refuse a width that the attention heads cannot share."""
         if self.hidden_size % max(self.num_attention_heads, 1):
             raise ValueError(
                 "expected hidden_size to be a multiple of num_attention_heads, found "
@@ -295,14 +250,7 @@ class ClaimConfig(PreTrainedConfig):
             )
 
     def validate_numbers(self) -> None:
-        """Refuse probabilities, scales and weights that cannot train.
-
-        Raises:
-            ValueError: If a value is not finite or out of its range, or all loss weights are zero.
-
-        Examples:
-            >>> ClaimConfig(cp_weight=0.5).validate_numbers()
-        """
+        """Refuse probabilities, scales and weights that cannot train."""
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             if (value := getattr(self, name)) is not None:
                 _check_range(name, value, 0, 1)
@@ -323,14 +271,7 @@ class ClaimConfig(PreTrainedConfig):
             _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, _MAX_HORIZON_DAYS)
 
     def validate_amounts(self) -> None:
-        """Refuse a regression of amounts that cannot be fitted.
-
-        Raises:
-            ValueError: If a number is out of its range, or the labels are not those of the loss.
-
-        Examples:
-            >>> ClaimConfig(regression_loss="tweedie", problem_type="regression", num_labels=1).validate_amounts()
-        """
+        """Refuse a regression of amounts that cannot be fitted."""
         _check_range("tweedie_power", self.tweedie_power, 1.01, 1.99)
         _check_range("amount_scale", self.amount_scale, 1e-9, 1e12)
         _check_range("smearing_factor", self.smearing_factor, 1e-6, 1e6)
@@ -344,27 +285,13 @@ class ClaimConfig(PreTrainedConfig):
             )
 
     def validate_special_tokens(self) -> None:
-        """Refuse special tokens outside the vocabulary.
-
-        Raises:
-            ValueError: If `pad_token_id` or `mask_token_id` is not in `0..vocab_size - 1`.
-
-        Examples:
-            >>> ClaimConfig(mask_token_id=None).validate_special_tokens()
-        """
+        """Refuse special tokens outside the vocabulary."""
         for name in ("pad_token_id", "mask_token_id"):
             if (token := getattr(self, name)) is not None:
                 _check_range(name, token, 0, self.vocab_size - 1)
 
     def validate_objectives(self) -> None:
-        """Refuse fields that contradict each other.
-
-        Raises:
-            ValueError: If category targets have no categories or a tied decoder, or the history skip has no visits.
-
-        Examples:
-            >>> ClaimConfig(nvp_target="category", num_categories=10).validate_objectives()
-        """
+        """Refuse fields that contradict each other."""
         if self.nvp_target == "category" and self.num_categories == 0:
             raise ValueError("expected num_categories above 0 for nvp_target='category', found 0")
         if self.nvp_target == "category" and self.tie_word_embeddings:

@@ -124,14 +124,7 @@ class RecurrentConfig(PreTrainedConfig):
         return self.embedding_size if self.architecture == "retain" else self.hidden_size
 
     def validate_sizes(self) -> None:
-        """Refuse sizes that no recurrent claims model has, before anything is allocated.
-
-        Raises:
-            ValueError: If a size is out of its bounds, or all of them together ask for too many parameters.
-
-        Examples:
-            >>> RecurrentConfig().validate_sizes()
-        """
+        """Refuse sizes that no recurrent claims model has, before anything is allocated."""
         bounds = {
             "vocab_size": (1, _MAX_VOCAB_SIZE),
             "embedding_size": (1, _MAX_WIDTH),
@@ -148,14 +141,7 @@ class RecurrentConfig(PreTrainedConfig):
             raise ValueError(f"expected at most {_MAX_PARAMETERS} parameters, found sizes that ask for {total}")
 
     def validate_numbers(self) -> None:
-        """Refuse probabilities, scales and tokens that cannot train.
-
-        Raises:
-            ValueError: If a value is not finite or out of its range.
-
-        Examples:
-            >>> RecurrentConfig(hidden_dropout_prob=0.5).validate_numbers()
-        """
+        """Refuse probabilities, scales and tokens that cannot train."""
         for name in ("hidden_dropout_prob", "classifier_dropout"):
             if (value := getattr(self, name)) is not None:
                 _check_range(name, value, 0, 1)

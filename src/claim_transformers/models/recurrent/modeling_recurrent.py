@@ -219,14 +219,8 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Classify patients.
 
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`RecurrentModel`].
-            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`RecurrentModel`].
-            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`RecurrentModel`].
-            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`RecurrentModel`].
-            labels (`torch.Tensor` of shape `(batch,)` or `(batch, num_labels)`, *optional*):
-                Labels, or targets of a regression.
-            **kwargs: `return_dict`; others are ignored.
+        Inputs are those of [`RecurrentModel`]. `labels`, of shape `(batch,)` or `(batch, num_labels)`, may be targets of a
+        regression.
 
         Returns:
             `transformers.modeling_outputs.SequenceClassifierOutput`
@@ -253,12 +247,6 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
 
         The contribution of code k in visit j is `alpha_j W (beta_j * W_emb[:, k])`. A code of the patient slot that is
         read in every visit (`patient_slot="every_visit"`) contributes the sum over the visits.
-
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`RecurrentModel`].
-            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`RecurrentModel`].
-            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`RecurrentModel`].
-            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`RecurrentModel`].
 
         Returns:
             `torch.FloatTensor` of shape `(batch, tokens, num_labels)`: Contributions, zero where padded. Their sum
