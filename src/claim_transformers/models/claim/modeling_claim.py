@@ -652,8 +652,8 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Classify patients.
 
-        Inputs are those of [`ClaimModel`]. `labels`, of shape `(batch,)` or `(batch, num_labels)`, may be targets of a
-        regression.
+        Inputs are those of [`ClaimModel`]. `labels` have the shape `(batch,)` or `(batch, num_labels)`, as have targets of
+        a regression.
 
         Returns:
             `transformers.modeling_outputs.SequenceClassifierOutput`

@@ -219,8 +219,8 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Classify patients.
 
-        Inputs are those of [`RecurrentModel`]. `labels`, of shape `(batch,)` or `(batch, num_labels)`, may be targets of a
-        regression.
+        Inputs are those of [`RecurrentModel`]. `labels` have the shape `(batch,)` or `(batch, num_labels)`, as have targets of
+        a regression.
 
         Returns:
             `transformers.modeling_outputs.SequenceClassifierOutput`
