@@ -42,9 +42,6 @@ def join_code(system: str, code: str) -> str:
         system (`str`): A name out of `SYSTEMS`.
         code (`str`): The code in its canonical form, as [`normalize_code`] returns it.
 
-    Returns:
-        `str`: `SYSTEM/CODE`.
-
     Raises:
         ValueError: If the system is unknown or the code is empty.
 
@@ -62,9 +59,6 @@ def split_code(code: str) -> tuple[str, str]:
 
     Args:
         code (`str`): A code with its system.
-
-    Returns:
-        `tuple[str, str]`: The system and the bare code.
 
     Raises:
         ValueError: If there is no slash, the system is unknown, or nothing follows the slash. The message never holds

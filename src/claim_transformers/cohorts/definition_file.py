@@ -40,9 +40,6 @@ def built_in_cohorts(kind: _Kind | None = None) -> list[str]:
     Args:
         kind (`str`, *optional*): `"event"` or `"readmission"`; both without it.
 
-    Returns:
-        `list[str]`: Names in order.
-
     Examples:
         >>> built_in_cohorts("readmission")
         ['readmission']
@@ -72,9 +69,6 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
     Args:
         name_or_path (`str` or `Path`): Name of a built-in cohort, or path of a YAML file.
         kind (`str`, *optional*): `"event"` or `"readmission"`, where only that kind will do.
-
-    Returns:
-        [`EventDefinition`] or [`ReadmissionDefinition`]: The checked definition.
 
     Raises:
         ValueError: If there is no such cohort, it is of another kind, a key is unknown or missing, or a value does not

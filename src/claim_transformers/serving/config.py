@@ -217,9 +217,6 @@ def load_config(path: str | Path) -> ServeConfig:
     Args:
         path (`str` or `Path`): The file.
 
-    Returns:
-        [`ServeConfig`]: The configuration.
-
     Raises:
         OSError: If there is no such file.
         ValueError: If it is no YAML, a name is unknown or missing, or a value does not fit. The message says where.

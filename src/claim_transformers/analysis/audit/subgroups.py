@@ -98,11 +98,7 @@ class SubgroupAudit:
     level: float = LEVEL
 
     def biases(self) -> list[tuple[str, str, Gap]]:
-        """Return the gaps in which a bias shows.
-
-        Returns:
-            `list[tuple[str, str, Gap]]`: Attribute, group and gap.
-        """
+        """Return the gaps in which a bias shows."""
         return [(found.attribute, found.group, gap) for found in self.subgroups for gap in found.gaps if gap.verdict]
 
 

@@ -56,9 +56,6 @@ def explain(
         tolerance (`float`, *optional*, defaults to `0.001`): As in [`explain_patients`].
         calibration ([`Calibration`], *optional*): As in [`explain_patients`].
 
-    Returns:
-        [`Explanation`]: Base, prediction and contributions.
-
     Raises:
         ValueError: As [`explain_patients`] does.
 

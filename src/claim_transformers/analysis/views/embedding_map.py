@@ -135,9 +135,6 @@ def map_patients(
         patients (`pa.Table`): Rows of the patients table or of a cohort.
         most (`int`): Most patients drawn; t-SNE grows faster than linearly.
         seed (`int`): Seed of the draw and of t-SNE.
-
-    Returns:
-        `EmbeddingMap`: Positions, groups and silhouette.
     """
     if patients.num_rows > most:
         drawn = np.random.default_rng(seed).choice(patients.num_rows, most, replace=False)

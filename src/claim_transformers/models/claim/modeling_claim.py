@@ -203,9 +203,6 @@ class ClaimModel(ClaimPreTrainedModel):
                 Vectors instead of code tokens, for attribution.
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`, and arguments of attention functions.
 
-        Returns:
-            [`ClaimModelOutput`]
-
         Raises:
             ValueError: If an input is missing or its shape contradicts another one, if a token names a slot that does
                 not exist, or if flash attention is asked for a cut or a time bias. The message names the input.
@@ -396,9 +393,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
             horizon_known (`torch.BoolTensor` of shape `(batch, slots)`, *optional*):
                 Whether the record covers the whole horizon from the day of a slot on; others predict nothing.
             **kwargs: As in [`ClaimModel`].
-
-        Returns:
-            [`ClaimForPreTrainingOutput`]
 
         Raises:
             ValueError: If labels come without a cut under `nvp_context="mixed"`, a label is no code of the vocabulary,
@@ -652,11 +646,8 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Classify patients.
 
-        Inputs are those of [`ClaimModel`]. `labels` have the shape `(batch,)` or `(batch, num_labels)`, as have targets of
-        a regression.
-
-        Returns:
-            `transformers.modeling_outputs.SequenceClassifierOutput`
+        Inputs are those of [`ClaimModel`]. `labels`, or targets of a regression, have the shape `(batch,)` or
+        `(batch, num_labels)`.
 
         Raises:
             ValueError: If the inputs do not fit together.

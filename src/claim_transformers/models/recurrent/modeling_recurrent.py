@@ -138,9 +138,6 @@ class RecurrentModel(RecurrentPreTrainedModel):
                 1 for tokens to read, 0 for padding. Tokens with a slot below 0 are padding in any case.
             **kwargs: `return_dict`; others are ignored.
 
-        Returns:
-            [`RecurrentModelOutput`]
-
         Raises:
             ValueError: If an input is missing or its shape contradicts another one, or a token names a slot that does
                 not exist. The message names the input.
@@ -219,11 +216,8 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Classify patients.
 
-        Inputs are those of [`RecurrentModel`]. `labels` have the shape `(batch,)` or `(batch, num_labels)`, as have targets of
-        a regression.
-
-        Returns:
-            `transformers.modeling_outputs.SequenceClassifierOutput`
+        Inputs are those of [`RecurrentModel`]. `labels`, or targets of a regression, have the shape `(batch,)` or
+        `(batch, num_labels)`.
 
         Raises:
             ValueError: If the inputs do not fit together.

@@ -169,9 +169,6 @@ def simulate_medicare_tables(
         icd10_from (`str`, *optional*): See `simulate_medicare`.
         simulation_version (`int`, *optional*): See `simulate_medicare`.
 
-    Returns:
-        `MedicareClaims`: The tables.
-
     Raises:
         ValueError: If an argument is out of range or unknown; the message says what was expected and found.
 

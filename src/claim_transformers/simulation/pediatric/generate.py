@@ -193,9 +193,6 @@ def simulate_tables(
         icd10_from (`str`, *optional*): See `simulate`.
         simulation_version (`int`, *optional*): See `simulate`.
 
-    Returns:
-        `SimulatedClaims`: The tables.
-
     Raises:
         ValueError: If an argument is out of range or unknown; the message says what was expected and found.
 

@@ -172,9 +172,6 @@ class Staging:
                 How many times as large as itself an archive may become, beyond 64 MiB.
             options: Options of the source that say how its files are laid out, such as `layouts` of `"cms-rif"`.
 
-        Returns:
-            `list[Load]`: What was loaded.
-
         Raises:
             ValueError: If the source is not stageable, or does not know an option.
             ClaimDataError: `E_FILE_TWICE` if a valid load has the content, `E_CORRECTION` if it is not plain which

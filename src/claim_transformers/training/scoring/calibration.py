@@ -84,11 +84,7 @@ class Calibration:
         return str(self.content["method"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the method and its numbers.
-
-        Returns:
-            `dict`: The content.
-        """
+        """Return the method and its numbers."""
         return dict(self.content)
 
     def __call__(self, probabilities: npt.ArrayLike) -> _Floats:

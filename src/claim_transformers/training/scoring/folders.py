@@ -188,9 +188,6 @@ def score_claims(
             file system that every executor shares.
         **options: As of [`Scorer`], for a checkpoint that is to be loaded.
 
-    Returns:
-        [`ScoreSummary`]: Counts.
-
     Raises:
         OSError: If there is no checkpoint under that name.
         ClaimDataError: If the folder is not ingested, `out` is there and may not be replaced (`E_EXISTS`), another

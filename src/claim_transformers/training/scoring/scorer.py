@@ -114,9 +114,6 @@ class Scorer:
             checkpoint (`str` or `Path`): Folder or name of a checkpoint.
             **options: As of [`Scorer`].
 
-        Returns:
-            [`Scorer`]: The checkpoint, ready to score.
-
         Raises:
             OSError: If there is no checkpoint under that name.
             ValueError: If it predicts nothing of patients, or a file is damaged.
@@ -207,9 +204,6 @@ class Scorer:
 
         Args:
             known ([`KnownPatients`]): The patients.
-
-        Returns:
-            `pa.Table`: As [`score_table`].
 
         Raises:
             ClaimDataError: `E_NONFINITE` if a score is not finite.
@@ -319,9 +313,6 @@ def score(
         patients (`pa.Table` or `datasets.Dataset`): Rows of the patients table, such as a split of `load_claims`.
         at (`datetime.date` or `str`): The date, or one written as `"2024-12-31"`.
         **options: As of [`Scorer`].
-
-    Returns:
-        `pa.Table`: As [`score_table`].
 
     Raises:
         ValueError: If model, tokenizer, table or an option does not fit.
