@@ -6,9 +6,6 @@ class HubError(OSError):
 
     The message starts with `E_HUB`, names the repository and the status, and says what to do. It never holds a token.
 
-    Args:
-        message (`str`): Expected and found, and what to do.
-
     Examples:
         >>> raise HubError("the token has no write permission")
         Traceback (most recent call last):
@@ -26,9 +23,6 @@ class PushRefusedError(ValueError):
     """A file, a setting or a column may not leave this machine, so nothing has been sent.
 
     The message starts with `E_PUSH_REFUSED` and names the file or the column, never its content.
-
-    Args:
-        message (`str`): What was found where, and what to do.
 
     Examples:
         >>> raise PushRefusedError("found the file 'optimizer.pt'")
