@@ -15,6 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from claim_transformers.codes.errors import ClaimDataError
+
 if TYPE_CHECKING:
     from claim_transformers.sources.pipeline.contract import SourceReader
     from claim_transformers.sources.pipeline.layout_files import FileLayout
@@ -90,9 +92,21 @@ class Source:
         reader: SourceReader = load_function(self.read)
         return reader
 
-    def read_layouts(self) -> dict[str, FileLayout]:
-        """Read the layout files by name, none if the format has none."""
-        return {} if self.layouts is None else dict(_read_own_layouts(self.layouts))
+    def read_layouts(self, folder: str | Path | None = None) -> dict[str, FileLayout]:
+        """Read the layout files by name, if the format has any; those of a folder need every column of its own."""
+        own = {} if self.layouts is None else dict(_read_own_layouts(self.layouts))
+        if folder is None:
+            return own
+        from claim_transformers.sources.pipeline.layout_files import read_layouts
+
+        given = read_layouts(folder)
+        for name, layout in own.items():
+            if name not in given or (lacking := sorted(set(layout.names) - set(given[name].names))):
+                found = f"one without {lacking[0]}" if name in given else "none"
+                raise ClaimDataError(
+                    "E_LAYOUT_FILE", f"expected {name}.yaml with every column of the format in {folder}, found {found}"
+                )
+        return {name: given[name] for name in own}
 
     def check_options(self, given: Iterable[str]) -> None:
         """Raise `ValueError` if a name is none of the options."""

@@ -25,6 +25,7 @@ CLAIM, ADJUSTMENT, ICD = "CUR_CLM_UNIQ_ID", "CLM_ADJSMT_TYPE_CD", "DGNS_PRCDR_IC
 CANCELLATIONS = ("1", "01")
 _ADJUSTMENTS = ("0", "00", *CANCELLATIONS, "2", "02")
 _DELIVERED = "FILE_DATE"
+_MODIFIERS = tuple(f"HCPCS_{number}_MDFR_CD" for number in range(1, 6))
 _CLAIM_TYPES = {"10": "HHA", "20": "SNF", "30": "SNF", "40": "OP", "50": "HOSP", "60": "IP", "61": "IP"}
 
 
@@ -81,6 +82,20 @@ def says_icd10(rows: ir.Table, qualifiers: Qualifiers) -> ir.BooleanValue:
     """Whether the codes of a row are ICD-10: as it says, else by the last day of its claim."""
     day = coding_day(rows.CLM_FROM_DT, (rows.CLM_THRU_DT,), DATES)
     return ibis.coalesce(qualifiers.says_icd10(rows[ICD]), day >= ibis.date(ICD10_START_DATE))
+
+
+def diagnosis_system(rows: ir.Table, qualifiers: Qualifiers) -> ir.StringValue:
+    """The code system of the diagnoses of a row."""
+    return ibis.ifelse(says_icd10(rows, qualifiers), "ICD10CM", "ICD9CM")
+
+
+def hcpcs_modifiers(rows: ir.Table) -> ir.ArrayValue:
+    """The modifiers of a line, those first that were glued to its code."""
+    modifiers = [rows[name] for name in _MODIFIERS]
+    if "CLM_LINE_HCPCS_CD_modifiers" in rows.columns:
+        glued = rows.CLM_LINE_HCPCS_CD_modifiers
+        modifiers = [*(glued.substr(at, 2).nullif("") for at in (0, 2)), *modifiers]
+    return ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
 
 
 def warn_code_version(qualifiers: Qualifiers, *codes: str) -> RowCheck:
