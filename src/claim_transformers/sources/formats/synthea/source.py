@@ -76,6 +76,7 @@ def _find_files(folder: Path) -> dict[str, list[Path]]:
         place = describe_place(folder, len([*folder.glob("*")]))
         raise ClaimDataError(
             "E_NO_FILE",
-            f"expected patients.csv and encounters.csv of Synthea in {folder}, found none of {' and '.join(missing)}: {place}",
+            f"expected patients.csv and encounters.csv of Synthea in {folder}, found none of {' and '.join(missing)}: "
+            f"{place}",
         )
     return found
