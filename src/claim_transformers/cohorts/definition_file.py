@@ -30,8 +30,6 @@ _KINDS: dict[str, type[EventDefinition | ReadmissionDefinition]] = {
     "event": EventDefinition,
     "readmission": ReadmissionDefinition,
 }
-# Keys of earlier versions, and what became of them.
-_GONE = {"categories": "leave 'categories' out: diagnoses have one system of categories, whichever ICD they are in"}
 
 
 def built_in_cohorts(kind: _Kind | None = None) -> list[str]:
@@ -147,8 +145,7 @@ def _fill(part: type, values: Any, where: str) -> Any:
     known = {entry.name for entry in fields(part)}
     unknown = sorted(map(str, set(values) - known))
     if unknown:
-        gone = "".join(f"; {_GONE[key]}" for key in unknown if key in _GONE)
-        raise ValueError(f"{where}: expected keys among {sorted(known)}, found {unknown}{gone}")
+        raise ValueError(f"{where}: expected keys among {sorted(known)}, found {unknown}")
     needed = {entry.name for entry in fields(part) if entry.default is MISSING and entry.default_factory is MISSING}
     if not needed <= set(values):
         raise ValueError(f"{where}: expected the keys {sorted(needed)}, missing {sorted(needed - set(values))}")
