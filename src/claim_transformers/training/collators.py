@@ -246,11 +246,7 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
     stay as they are; all of them are labels. The `PRINCIPAL/` tokens of their visits become `[MASK]` too.
 
     Args:
-        tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
-        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
-        seed (`int`, *optional*, defaults to `0`): Seed of the masks.
-        epoch (`int`, *optional*, defaults to `0`): Epoch of rows that carry none.
-        backoff_probability (`float`, *optional*, defaults to `0.0`): As in [`DataCollatorForClaimPretraining`].
+        tokenizer, pad_to_multiple_of, seed, epoch, backoff_probability: As in [`DataCollatorForClaimPretraining`].
         mask_probability (`float`, *optional*, defaults to `0.15`): Share of the clinical codes chosen.
 
     Raises:
@@ -303,8 +299,7 @@ class DataCollatorForClaimClassification(ClaimCollator):
     Without a label column the batch has no labels, for prediction.
 
     Args:
-        tokenizer ([`ClaimTokenizer`]): Gives the special tokens.
-        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
+        tokenizer, pad_to_multiple_of: As in [`DataCollatorForClaimPretraining`].
         label_column (`str`, *optional*, defaults to `"label"`): Column with the label; `labels` where it is absent.
 
     Examples:
@@ -335,8 +330,7 @@ class DataCollatorForVisitClassification(ClaimCollator):
     visits in view. Without a label column the batch has no labels, for prediction.
 
     Args:
-        tokenizer ([`ClaimTokenizer`]): Gives the special tokens.
-        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
+        tokenizer, pad_to_multiple_of: As in [`DataCollatorForClaimPretraining`].
         label_column (`str`, *optional*, defaults to `"label"`): Column with the labels; `labels` where it is absent.
 
     Examples:

@@ -149,9 +149,6 @@ class ClaimPreTrainedModel(CarriesCode, PreTrainedModel):
 class ClaimModel(ClaimPreTrainedModel):
     """The encoder: codes of a patient's visits to one vector per visit (or per code) and one per patient.
 
-    Args:
-        config ([`ClaimConfig`]): Sizes and choices of the model.
-
     Examples:
         >>> model = ClaimModel(ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1)).eval()
         >>> outputs = model(
@@ -301,9 +298,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
     Every predicting position and every output is one binary prediction. The losses are sums divided by the number of
     labelled codes, `num_items_in_batch` when Trainer passes it, so that accumulation and several processes change
     nothing.
-
-    Args:
-        config ([`ClaimConfig`]): Sizes and choices of the model.
 
     Raises:
         ValueError: If `visit_pooling` is `"none"`; [`ClaimForMaskedLM`] pretrains such a model.
@@ -508,9 +502,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
 class ClaimForMaskedLM(ClaimPreTrainedModel):
     """Masked-token learning of Lahlou et al.: every code is a position, and hidden codes are predicted.
 
-    Args:
-        config ([`ClaimConfig`]): Sizes and choices of the model, with `visit_pooling="none"`.
-
     Raises:
         ValueError: If `visit_pooling` is not `"none"`; [`ClaimForPreTraining`] pretrains such a model.
 
@@ -668,9 +659,6 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
 
 class ClaimForVisitClassification(ClaimPreTrainedModel):
     """A prediction per visit, read from the visit's own position.
-
-    Args:
-        config ([`ClaimConfig`]): Sizes and choices of the model, with `num_labels`.
 
     Examples:
         >>> config = ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_labels=3)

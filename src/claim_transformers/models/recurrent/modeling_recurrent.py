@@ -97,9 +97,6 @@ class RecurrentPreTrainedModel(PreTrainedModel):
 class RecurrentModel(RecurrentPreTrainedModel):
     """The encoder: codes of a patient's visits to one vector per slot and one per patient.
 
-    Args:
-        config ([`RecurrentConfig`]): Architecture and sizes.
-
     Examples:
         >>> config = RecurrentConfig(architecture="retain", vocab_size=20, embedding_size=8, hidden_size=4)
         >>> outputs = RecurrentModel(config).eval()(

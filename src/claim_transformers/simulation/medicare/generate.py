@@ -65,16 +65,7 @@ class MedicareClaims:
 
 @dataclass(frozen=True)
 class MedicareSummary(Summary):
-    """What a simulation wrote.
-
-    Args:
-        path (`Path`): Folder with the files.
-        patients (`int`): Patients simulated.
-        claim_lines (`int`): Rows of `medical_claim.parquet`.
-        rx_claims (`int`): Rows of `pharmacy_claim.parquet`.
-        eligibility_spans (`int`): Rows of `eligibility.parquet`.
-        true_risks (`int`): Rows of `true_risk.parquet`.
-    """
+    """What a simulation wrote: its folder, and how many patients and rows of each file."""
 
 
 @dataclass(frozen=True)

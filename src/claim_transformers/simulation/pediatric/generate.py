@@ -69,15 +69,9 @@ class SimulatedClaims:
 
 @dataclass(frozen=True)
 class SimulationSummary(Summary):
-    """What a simulation wrote.
+    """What a simulation wrote: its folder, and how many patients and rows of each file.
 
     Args:
-        path (`Path`): Folder with the files.
-        patients (`int`): Patients simulated.
-        claim_lines (`int`): Rows of `medical_claim.parquet`.
-        rx_claims (`int`): Rows of `pharmacy_claim.parquet`.
-        eligibility_spans (`int`): Rows of `eligibility.parquet`.
-        true_risks (`int`): Rows of `true_risk.parquet`.
         dirt (`dict[str, int]`): Rows planted per kind of dirt, empty when clean.
     """
 
