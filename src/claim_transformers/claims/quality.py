@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
-from claim_transformers.claims.fields import DateFormat, any_of, is_filler, parse_amount, parse_date
+from claim_transformers.claims.fields import DateFormat, any_of, is_filler, parse_amount, parse_date, parse_number
 from claim_transformers.claims.planning import holds_no_rows
 
 # Bills for services of the last days of life arrive late and are dated carelessly.
@@ -61,6 +61,15 @@ def check_order(first: str, second: str, date_format: DateFormat, *, reason_code
         reason_code,
         f"{second} lies before {first}",
         lambda rows: parse_date(rows[second], date_format) < parse_date(rows[first], date_format),
+    )
+
+
+def check_line_number(column: str, *, name: str | None = None, most: int | None = None) -> RowCheck:
+    """`R_LINE_NUMBER`: the number of a line is no whole one, or too large; a column may be told by another name."""
+    return RowCheck(
+        "R_LINE_NUMBER",
+        f"{name or column} is no whole number" + ("" if most is None else f" from 1 to {most}"),
+        lambda rows: parse_number(rows[column], "int32", within=None if most is None else (1, most)).isnull(),
     )
 
 

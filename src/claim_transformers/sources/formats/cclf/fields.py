@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import DateFormat, parse_date, parse_number
+from claim_transformers.claims.fields import DateFormat, parse_date
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.codes.systems import ICD10_START_DATE
 from claim_transformers.sources.pipeline.layout_files import UNUSED, FileLayout
+from claim_transformers.sources.pipeline.lines import list_modifiers
 from claim_transformers.sources.pipeline.qualifiers import Qualifiers, coding_day
 
 if TYPE_CHECKING:
@@ -69,15 +70,6 @@ def check_adjustment(column: str = ADJUSTMENT) -> RowCheck:
     )
 
 
-def check_line_number(column: str, most: int) -> RowCheck:
-    """`R_LINE_NUMBER`: no whole number of a line."""
-    return RowCheck(
-        "R_LINE_NUMBER",
-        f"{column} is no whole number from 1 to {most}",
-        lambda rows: parse_number(rows[column], "int32", within=(1, most)).isnull(),
-    )
-
-
 def says_icd10(rows: ir.Table, qualifiers: Qualifiers) -> ir.BooleanValue:
     """Whether the codes of a row are ICD-10: as it says, else by the last day of its claim."""
     day = coding_day(rows.CLM_FROM_DT, (rows.CLM_THRU_DT,), DATES)
@@ -90,12 +82,8 @@ def diagnosis_system(rows: ir.Table, qualifiers: Qualifiers) -> ir.StringValue:
 
 
 def hcpcs_modifiers(rows: ir.Table) -> ir.ArrayValue:
-    """The modifiers of a line, those first that were glued to its code."""
-    modifiers = [rows[name] for name in _MODIFIERS]
-    if "CLM_LINE_HCPCS_CD_modifiers" in rows.columns:
-        glued = rows.CLM_LINE_HCPCS_CD_modifiers
-        modifiers = [*(glued.substr(at, 2).nullif("") for at in (0, 2)), *modifiers]
-    return ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
+    """The modifiers of a line."""
+    return list_modifiers(rows, "CLM_LINE_HCPCS_CD", _MODIFIERS)
 
 
 def warn_code_version(qualifiers: Qualifiers, *codes: str) -> RowCheck:

@@ -16,6 +16,7 @@ from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
     check_id,
+    check_line_number,
     check_order,
     fix_amount,
     fix_dates,
@@ -27,7 +28,6 @@ from claim_transformers.sources.formats.cclf.fields import (
     DATES,
     ICD,
     PATIENT,
-    check_line_number,
     claim_type_of,
     delivery_order,
     diagnosis_system,
@@ -125,7 +125,7 @@ def stage_revenue_centers(
         row_key=(PATIENT, CLAIM, "CLM_LINE_NUM"),
         to_canonical=_to_revenue_lines,
         checks=(
-            check_line_number("CLM_LINE_NUM", _MOST_LINES),
+            check_line_number("CLM_LINE_NUM", most=_MOST_LINES),
             *(check_date(name, DATES, required=False) for name in _LINE_DATES),
         ),
         codes=(CodeColumns(("CLM_LINE_PROD_REV_CTR_CD",), "REV"), CodeColumns(("CLM_LINE_HCPCS_CD",), "HCPCS")),
@@ -148,7 +148,7 @@ def stage_procedures(
         row_key=(PATIENT, CLAIM, "CLM_VAL_SQNC_NUM"),
         to_canonical=partial(_to_procedure_lines, qualifiers=qualifiers),
         checks=(
-            check_line_number("CLM_VAL_SQNC_NUM", _MOST_CODES),
+            check_line_number("CLM_VAL_SQNC_NUM", most=_MOST_CODES),
             check_date("CLM_PRCDR_PRFRM_DT", DATES, required=False),
         ),
         codes=(CodeColumns(("CLM_PRCDR_CD",), system_of=system, systems=("ICD9PCS", "ICD10PCS")),),
@@ -171,7 +171,7 @@ def stage_diagnoses(
         row_key=(PATIENT, CLAIM, "CLM_PROD_TYPE_CD", "CLM_VAL_SQNC_NUM"),
         to_canonical=partial(_to_diagnosis_lines, qualifiers=qualifiers),
         checks=(
-            check_line_number("CLM_VAL_SQNC_NUM", _MOST_CODES),
+            check_line_number("CLM_VAL_SQNC_NUM", most=_MOST_CODES),
             RowCheck("R_LINE_NUMBER", "CLM_PROD_TYPE_CD is no sign", lambda rows: rows.CLM_PROD_TYPE_CD.length() > 1),
         ),
         codes=(CodeColumns(("CLM_DGNS_CD",), system_of=system, systems=("ICD9CM", "ICD10CM")),),
