@@ -73,7 +73,7 @@ class EligibilityRows:
             patients = position(batch["patient_id"])
             is_known = patients >= 0
             if not is_known.all():
-                others.append(pc.unique(_strings(batch["patient_id"].filter(pa.array(~is_known)))))
+                others.append(pc.unique(batch["patient_id"].filter(pa.array(~is_known)).cast(pa.string())))
             columns = [patients, _sexes_of(batch["gender"])]
             columns += [days_of(batch[name]) for name in ELIGIBILITY_COLUMNS[2:]]
             for part, column in zip(parts, columns, strict=True):
@@ -187,7 +187,3 @@ def _sexes_of(genders: pa.Array) -> Integers:
     positions = encoded.indices.fill_null(len(table)).to_numpy(zero_copy_only=False)
     sexes: Integers = np.array([*table, -1], np.int8)[positions]
     return sexes
-
-
-def _strings(array: pa.Array) -> pa.Array:
-    return pc.cast(array, pa.string())
