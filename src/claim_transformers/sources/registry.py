@@ -15,8 +15,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from claim_transformers.codes.errors import ClaimDataError
-
 if TYPE_CHECKING:
     from claim_transformers.sources.pipeline.contract import SourceReader
     from claim_transformers.sources.pipeline.layout_files import FileLayout
@@ -97,6 +95,7 @@ class Source:
         own = {} if self.layouts is None else dict(_read_own_layouts(self.layouts))
         if folder is None:
             return own
+        from claim_transformers.codes.errors import ClaimDataError
         from claim_transformers.sources.pipeline.layout_files import read_layouts
 
         given = read_layouts(folder)
