@@ -177,13 +177,6 @@ def test_the_tokenizer_of_a_checkpoint_is_asked_what_it_knows(claims, tmp_path):
     assert "Warning" not in output
 
 
-def without_measures(cohort, out):
-    """A cohort as older versions wrote it: with codes of counties and without their measures."""
-    load_from_disk(str(cohort)).remove_columns("county_measures").save_to_disk(str(out))
-    for paper in ("county_bins.json", "cohort.json"):
-        (out / paper).write_bytes((cohort / paper).read_bytes())
-
-
 def test_bins_of_counties_come_from_a_cohort_or_a_checkpoint(claims, tmp_path, monkeypatch, capsys):
     table = tmp_path / "svi.csv"
     table.write_text("FIPS,smokers\n01001,3\n")
@@ -194,16 +187,12 @@ def test_bins_of_counties_come_from_a_cohort_or_a_checkpoint(claims, tmp_path, m
     bins = [NumberBins.load(tmp_path / name / "county_bins.json").edges for name in ("own", "reused")]
     assert bins[0] != bins[1] == edges
     for name in ("own", "reused"):
-        said = run_sequences(tmp_path / name, tmp_path / f"{name}-sequences", "--form-of", other)
-        assert "COUNTY/ tokens" not in said
+        run_sequences(tmp_path / name, tmp_path / f"{name}-sequences", "--form-of", other)
         assert json.loads((tmp_path / f"{name}-sequences" / "form.json").read_text())["county_bins"] == {
             "SMOKERS": [1.0, 2.0]
         }
     written = [str(load_from_disk(str(tmp_path / f"{name}-sequences"))["train"][:]) for name in ("own", "reused")]
     assert written[0] == written[1]
-    without_measures(tmp_path / "own", tmp_path / "old")
-    said = run_sequences(tmp_path / "old", tmp_path / "old-sequences", "--form-of", other)
-    assert "the COUNTY/ tokens of these sequences have other bins" in said
     wrong = fail(monkeypatch, capsys, "readmission", claims, tmp_path / "x", "--county-bins-of", other)
     assert "expected --county-features with --county-bins-of, found none" in wrong
     wrong = fail(monkeypatch, capsys, "readmission", claims, tmp_path / "x", "--county-features", tmp_path)

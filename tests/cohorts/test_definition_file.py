@@ -49,11 +49,6 @@ def test_a_file_of_ones_own_loads_with_a_date_that_yaml_reads_as_a_date(tmp_path
     [
         ("horizon_days: 30", "horizon_day: 30", r"label: expected keys among .*, found \['horizon_day'\]"),
         ("codes: asthma, horizon_days", "codes: asma, horizon_days", r"code sets \['asthma'\], found 'asma'"),
-        (
-            "horizon_days: 30",
-            "horizon_days: 30, categories: both_eras",
-            r"found \['categories'\]; leave 'categories' out",
-        ),
         ("rule: fixed_date", "rule: fixed", "index: rule: expected 'fixed_date' or 'next_encounter', found 'fixed'"),
         ("dates: [2013-01-01]", "dates: [yesterday]", "expected an ISO date"),
         ("dates: [2013-01-01]", "dates: []", "expected at least one ISO date, found none"),

@@ -75,9 +75,6 @@ class ResultTable:
             content (`dict`): `title`, `notes` and `rows`.
             hidden (`list[str]`, *optional*): Columns that only CSV and JSON show, of which JSON does not know.
 
-        Returns:
-            [`ResultTable`]: The table, with its intervals.
-
         Raises:
             ValueError: If the content is that of another kind of table.
         """
@@ -115,11 +112,7 @@ class ResultTable:
         return columns, [[_shown(column, row.get(column), formats[column]) for column in columns] for row in self.rows]
 
     def to_csv(self) -> str:
-        """The table as CSV; an interval takes three columns, `NAME`, `NAME_low` and `NAME_high`.
-
-        Returns:
-            `str`: Text with a header line.
-        """
+        """The table as CSV; an interval takes three columns, `NAME`, `NAME_low` and `NAME_high`."""
         rows = self.rows if self.csv_rows is None else self.csv_rows
         columns = _columns(rows)
         wide = {column for row in rows for column, cell in row.items() if isinstance(cell, MetricInterval)}

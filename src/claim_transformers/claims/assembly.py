@@ -51,10 +51,6 @@ class PatientCounts:
     `patients_without_enrollment` have no span though a source tells of enrollment, those `of_unknown_enrollment` have
     no such source. `codes_without_visit` have no patient, service date or claim type; `amounts_without_visit` are of a
     patient, day and type without a code. The last days are in ISO form (`claims.last_day`), none where nobody has one.
-
-    Examples:
-        >>> PatientCounts(1, 2, 5, 4, {"train": 1}, 0, 0, 0, 0, 3, 0).to_dict()["visits"]
-        2
     """
 
     patients: int
@@ -90,14 +86,9 @@ class PatientCounts:
 class SequenceAssembler:
     """Collect code events of known patients in any order and write the patients table.
 
-    Args:
-        patient_ids (`pa.Array` of strings): Every patient once, sorted.
-        splits (`np.ndarray` of int8): Split of each patient, as a position in `SPLITS`.
-        visit_types (`Sequence[str]`): Every type of visit.
-        workspace (`Path`, *optional*): Existing folder for temporary files; it holds patient data and belongs to the
-            output. In memory without.
-        num_codes (`int`): About how many codes are to come, which decides the number of shards.
-        shards (`int`, *optional*): About how many shards instead. The result is the same.
+    `patient_ids` has every patient once, sorted, `splits` a position in `SPLITS` for each, `visit_types` every type.
+    The workspace is a folder for temporary files, which hold patient data; without one all is kept in memory. How many
+    codes are to come decides the number of shards, unless that is given; the result is the same.
 
     Examples:
         >>> import tempfile

@@ -67,16 +67,6 @@ def find_duplicates(rows: ir.Table, repeated: ir.Table, kinds: _Kinds) -> ir.Tab
 
     Which one stays does not depend on the order of the rows: the first by its raw text, or by its place if that is
     equal too.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> rows = ibis.memtable(
-        ...     {"CLM_ID": ["1", "1", "1"], "PAID": ["5", "5.00", "6"], "source_file": ["a"] * 3, "row_no": [1, 2, 3]}
-        ... )
-        >>> kinds = {"CLM_ID": "id", "PAID": "amount"}
-        >>> copies = find_duplicates(rows, find_repeated_keys(rows, ["CLM_ID"], kinds), kinds)
-        >>> connect(threads=1).to_pyarrow(copies)["row_no"].to_pylist()
-        [2]
     """
     names = [name for name in rows.columns if name not in ROW_ID and name in (kinds or rows.columns)]
     candidates = rows.semi_join(repeated, ROW_ID)
@@ -115,16 +105,7 @@ def find_failing_rows(rows: ir.Table, checks: Sequence[RowCheck], *, keep: Seque
 
 
 def find_superseded(rows: ir.Table, claim: Sequence[str], order: ir.Value, kinds: _Kinds) -> ir.Table:
-    """Find rows of which a later version is there; a row without an order is no version of another.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> rows = ibis.memtable({"C": ["1", "1", "2"], "D": ["0105", "0301", "0105"], "source_file": ["a"] * 3,
-        ...                       "row_no": [1, 2, 3]})
-        >>> older = find_superseded(rows, ["C"], rows.D, {})
-        >>> connect(threads=1).to_pyarrow(older)["row_no"].to_pylist()
-        [1]
-    """
+    """Find rows of which a later version is there; a row without an order is no version of another."""
     versions = rows.select(*ROW_ID, key_hash=hash_of_key(rows, claim, kinds), version=order)
     latest = versions.group_by(of_key="key_hash").aggregate(first=_.version.min(), latest=_.version.max())
     several = latest.filter(latest["first"] < latest.latest)

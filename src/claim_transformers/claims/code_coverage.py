@@ -50,13 +50,7 @@ def _without_rules(name: str, codes: pa.Table, system: pa.ChunkedArray) -> dict[
 
 
 def coverage_rows(coverage: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """The coverage as rows of text under a header, for a terminal. Shares are of occurrences.
-
-    Examples:
-        >>> codes = pa.table({"code": ["ICD9CM/49392", "HCPCS/99213"], "count": [1999, 3]})
-        >>> coverage_rows(cover_codes({"inpatient": [codes]}))[1]
-        ('inpatient', 'ICD9CM', '1', '1,999', '100 %', '100 %')
-    """
+    """The coverage as rows of text under a header, for a terminal. Shares are of occurrences."""
     return [
         _HEADER,
         *(

@@ -36,27 +36,16 @@ _System: TypeAlias = "str | ir.StringValue | Callable[[ir.Table], ir.StringValue
 
 @dataclass(frozen=True)
 class CodeSurvey:
-    """What becomes of the codes in some columns.
-
-    Args:
-        system (`str`): Code system.
-        raw (`pa.Array`): Distinct raw codes.
-        occurrences (`int`): Number of raw codes.
-        changed (`pa.Array`): Distinct raw codes that are not canonical already.
-        fixes (`Counter[str]`): Occurrences that are rewritten, by `F_...`.
-        quarantined (`Counter[str]`): Occurrences that become null, by `R_...`.
-        warnings (`Counter[str]`): Occurrences that are kept although their form is not that of the system.
-        kept (`pa.Table`): `code` (string, `SYSTEM/CODE`) and `count` (int64) of what stays; a code may occur again.
-    """
+    """What becomes of the codes in some columns."""
 
     system: str
-    raw: pa.Array
-    occurrences: int
-    changed: pa.Array
-    fixes: Counter[str]
-    quarantined: Counter[str]
-    warnings: Counter[str]
-    kept: pa.Table
+    raw: pa.Array  # Distinct raw codes.
+    occurrences: int  # Number of raw codes.
+    changed: pa.Array  # Distinct raw codes that are not canonical already.
+    fixes: Counter[str]  # Occurrences that are rewritten, by `F_...`.
+    quarantined: Counter[str]  # Occurrences that become null, by `R_...`.
+    warnings: Counter[str]  # Occurrences that are kept although their form is not that of the system.
+    kept: pa.Table  # `code` (string, `SYSTEM/CODE`) and `count` (int64) of what stays; a code may occur again.
 
     @property
     def distinct(self) -> int:
@@ -87,14 +76,6 @@ def survey_codes(
     """Look at the distinct codes of some columns and count what normalisation does to them.
 
     `counted` says how often each code occurs (`raw`, `occurrences`), where that is known and there is one system.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect, load
-        >>> connection = connect(threads=1)
-        >>> rows = load(connection, "rows", pa.table({"a": ["401.9", "4019", "?"]}))
-        >>> (survey,) = survey_codes(connection, rows, ["a"], ["ICD9CM"])
-        >>> survey.distinct, dict(survey.fixes), dict(survey.quarantined)
-        (3, {'F_CODE_FORM': 1}, {'R_CODE_TEXT': 1})
     """
     if counted is not None:
         return [_survey(systems[0], counted["raw"], counted["occurrences"], tolerant=tolerant)]
@@ -142,13 +123,6 @@ def find_changed_columns(
     """Find the columns that hold a code which is not canonical, so that only they are rewritten.
 
     `held` are the rows if they are few.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect, load
-        >>> connection = connect(threads=1)
-        >>> rows = load(connection, "rows", pa.table({"a": ["4019"], "b": ["401.9"]}))
-        >>> find_changed_columns(connection, rows, ["a", "b"], pa.array(["401.9"]))
-        ['b']
     """
     if len(changed) > _MAX_CODES_TO_LOOK_FOR or len(columns) == 1:
         return list(columns)
@@ -172,11 +146,6 @@ def rewrite_codes(
     """Replace raw codes by their canonical form; a code that cannot be used becomes null.
 
     Modifiers that were glued to a HCPCS code are put into a further column, `COLUMN_modifiers`.
-
-    Examples:
-        >>> rows = ibis.memtable({"a": ["401.9", "V49.76", "51881"]})
-        >>> rewrite_codes(rows, ["a"], ["ICD9PCS"], tolerant=True).to_pyarrow()["a"].to_pylist()
-        ['4019', 'V4976', '51881']
     """
     changed: dict[str, ir.StringValue] = {}
     if system is not None:

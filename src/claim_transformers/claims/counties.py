@@ -31,20 +31,10 @@ _SEPARATOR = re.compile("[^A-Z0-9]+")
 
 @dataclass(frozen=True)
 class _SsaCrosswalk:
-    """From SSA county codes to FIPS county codes.
+    """From SSA county codes to FIPS county codes."""
 
-    Args:
-        ssa_codes (`pa.Array` of strings): Five digits, two of the state and three of the county, each once.
-        fips_codes (`pa.Array` of strings): The FIPS code of each.
-
-    Examples:
-        >>> crosswalk = _SsaCrosswalk(pa.array(["01000"]), pa.array(["01001"]))
-        >>> crosswalk.county_fips(pa.array(["01000", "99999", None])).to_pylist()
-        ['01001', None, None]
-    """
-
-    ssa_codes: pa.Array
-    fips_codes: pa.Array
+    ssa_codes: pa.Array  # Five digits, two of the state and three of the county, each once.
+    fips_codes: pa.Array  # The FIPS code of each.
 
     @classmethod
     def read(cls, path: str | Path) -> "_SsaCrosswalk":
@@ -71,20 +61,10 @@ class _SsaCrosswalk:
 
 @dataclass(frozen=True)
 class CountyFeatures:
-    """Measures of counties.
+    """Measures of counties."""
 
-    Args:
-        county_fips (`pa.Array` of strings): Five digits, each once.
-        values (`Mapping[str, NDArray[float]]`): Measure of each county by name, NaN where the file has none.
-
-    Examples:
-        >>> features = CountyFeatures(pa.array(["01001"]), {"SVI_RPL_THEMES": np.array([0.4])})
-        >>> features.of_counties(pa.array(["01001", "01003", None]))["SVI_RPL_THEMES"]
-        array([0.4, nan, nan])
-    """
-
-    county_fips: pa.Array
-    values: Mapping[str, NDArray[np.float64]]
+    county_fips: pa.Array  # Five digits, each once.
+    values: Mapping[str, NDArray[np.float64]]  # Measure of each county by name, NaN where the file has none.
 
     def of_counties(self, county_fips: pa.Array | pa.ChunkedArray) -> dict[str, NDArray[np.float64]]:
         """Look counties up."""
@@ -108,18 +88,8 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
     Vulnerability Index, -999 read as unknown. Names become upper case, with `SVI_` or `CHR_` in front where the layout
     is one of the two, so that `% Smokers` is `CHR_SMOKERS`.
 
-    Args:
-        path (`str` or `Path`): The file.
-        columns (`Sequence[str]`, *optional*): Columns to read, by their names in the file. The percentile ranks of the
-            four themes and of all in the Social Vulnerability Index, else every column that holds numbers alone.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "health.csv").write_text("FIPS,% Smokers\n1000,21\n1001,19.5\n1003,\n")
-        ...     features = read_county_features(Path(folder, "health.csv"))
-        >>> features.county_fips.to_pylist(), features.values
-        (['01001', '01003'], {'SMOKERS': array([19.5,  nan])})
+    `columns` are read, by their names in the file: without them the percentile ranks of the four themes and of all in
+    the Social Vulnerability Index, else every column that holds numbers alone.
     """
     path = Path(path)
     _check_file(path, "county measures, CSV or parquet")

@@ -36,18 +36,7 @@ _LINE = ("claim_line_start_date", "claim_line_end_date")
 def settle_dates(
     columns: Mapping[str, ir.Value], table: str, extract_date: dt.date | None = None
 ) -> tuple[dict[str, ir.Value], dict[str, ir.BooleanValue]]:
-    """Judge the dates of a canonical table.
-
-    Returns:
-        `tuple[dict[str, ir.Value], dict[str, ir.BooleanValue]]`: The columns that may change, and by code which rows
-        to count.
-
-    Examples:
-        >>> fill = {"dispensing_date": ibis.date("2016-03-01"), "paid_date": ibis.date("2061-03-01")}
-        >>> settled, counted = settle_dates(fill, "rx_claim")
-        >>> settled["paid_date"].to_pyarrow().as_py(), counted["F_FAR_DATE"].to_pyarrow().as_py()
-        (None, True)
-    """
+    """Judge the dates of a canonical table: the columns that may change, and by code which rows to count."""
     is_late = partial(_is_after, last=None if extract_date is None else ibis.date(extract_date))
     if table == "eligibility":
         return _drop({name: (columns[name], is_late(columns[name])) for name in ("birth_date", "death_date")})

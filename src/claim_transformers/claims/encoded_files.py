@@ -21,21 +21,7 @@ _LONGEST_TOLD = 32  # a writer may cut longer strings in its statistics
 
 
 class EncodedFiles:
-    """The parquet files of one table.
-
-    Args:
-        paths (`Sequence[Path]`): The files, all with the same columns.
-        fields (`Callable[[str], bool]`, *optional*): Which fields of nested columns are read, by name; all by default.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "part-00000.parquet")
-        ...     pq.write_table(pa.table({"code": ["B", "A", "B", None]}), path)
-        ...     files = EncodedFiles([path])
-        ...     files.num_rows, files.distinct("code").to_pylist(), files.count_values({"code"})
-        (4, ['B', 'A'], 4)
-    """
+    """The parquet files of one table; `fields` says by name which ones of nested columns are read."""
 
     def __init__(self, paths: Sequence[Path], fields: Callable[[str], bool] = lambda name: True) -> None:
         self.paths = list(paths)
@@ -51,12 +37,7 @@ class EncodedFiles:
         Fields of lists that hold one string, or null alone, are not decoded where the statistics say so: they
         are missing, and the metadata of the batch has the string, or nothing, under their path.
 
-        Args:
-            columns (`Sequence[str]`): Names of columns.
-            max_rows (`int`, *optional*): Most rows of a batch.
-
-        Yields:
-            `pa.RecordBatch`: Rows of one row group of one file.
+        Each batch holds rows of one row group of one file.
 
         Raises:
             ClaimDataError: `E_COLUMN`, if a file lacks a column.

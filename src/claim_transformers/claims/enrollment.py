@@ -73,7 +73,7 @@ class EligibilityRows:
             patients = position(batch["patient_id"])
             is_known = patients >= 0
             if not is_known.all():
-                others.append(pc.unique(_strings(batch["patient_id"].filter(pa.array(~is_known)))))
+                others.append(pc.unique(batch["patient_id"].filter(pa.array(~is_known)).cast(pa.string())))
             columns = [patients, _sexes_of(batch["gender"])]
             columns += [days_of(batch[name]) for name in ELIGIBILITY_COLUMNS[2:]]
             for part, column in zip(parts, columns, strict=True):
@@ -93,22 +93,9 @@ def merge_eligibility(
     The latest row is the one whose enrollment starts last. Each of sex, birth and death is the latest that is known,
     so a row that leaves one blank does not erase it. The order of the rows does not matter.
 
-    Args:
-        rows (`EligibilityRows`): Rows of all patients.
-        num_patients (`int`): Number of positions.
-        last_day (`int`, *optional*): Last day the data know of, which closes a span that has no end. Without it such a
-            span is left out, like one that has no start.
-        is_known (`np.ndarray` of bool, *optional*, defaults to `False`): Whether a source tells when each patient was
-            enrolled; a patient with a span is known anyway.
-
-    Examples:
-        >>> year = lambda start, end: [np.array([start, end], np.int32)] * 2
-        >>> known, days = np.array([0, 0]), np.array([-3650, -3650], np.int32)
-        >>> rows = EligibilityRows(known, np.array([0, 0], np.int8), days, days,
-        ...                        np.array([0, 365], np.int32), np.array([364, 729], np.int32))
-        >>> merged = merge_eligibility(rows, num_patients=1)
-        >>> merged.span_starts.tolist(), merged.span_ends.tolist()
-        ([0], [729])
+    `last_day` is the last that the data know of and closes a span that has no end. Without it such a span is left out,
+    like one that has no start. `is_known` says whether a source tells when each patient was enrolled; a patient with a
+    span is known anyway.
     """
     ends = np.where(rows.ends == NULL_DAY, np.int32(last_day), rows.ends)
     order = np.lexsort((ends, rows.starts, rows.patients))
@@ -200,7 +187,3 @@ def _sexes_of(genders: pa.Array) -> Integers:
     positions = encoded.indices.fill_null(len(table)).to_numpy(zero_copy_only=False)
     sexes: Integers = np.array([*table, -1], np.int8)[positions]
     return sexes
-
-
-def _strings(array: pa.Array) -> pa.Array:
-    return pc.cast(array, pa.string())

@@ -43,23 +43,12 @@ def publish_folder(out: str | Path, *, check: Callable[[Path], None] | None = No
     An old `out` is moved away first and deleted last; if the process dies between the two renames, the next run puts
     it back. What dead runs left beside `out` is removed at the start.
 
-    Args:
-        out (`str` or `Path`): The folder to publish.
-        check (`Callable`, *optional*):
-            Raises where `out` may not be replaced. It is asked at the start and again right before the rename, since
-            another run may have published in between. Without it only an empty or absent `out` is taken.
+    `check` raises where `out` may not be replaced. It is asked at the start and again right before the rename, since
+    another run may have published in between. Without it only an empty or absent `out` is taken.
 
     Raises:
         ClaimDataError: `E_EXISTS` without `check` if `out` is there; `E_WRITE` if the disk is full or cannot be
             written, `E_MEMORY` if memory is full; then the old `out` stands as it was.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as parent:
-        ...     with publish_folder(Path(parent) / "out") as folder:
-        ...         _ = (folder / "rows.txt").write_text("3")
-        ...     sorted(path.name for path in Path(parent).rglob("*")), oct((Path(parent) / "out").stat().st_mode)
-        (['out', 'rows.txt'], '0o40700')
     """
     out = Path(out).absolute()
     may_take = check or _refuse_any
@@ -121,14 +110,6 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
     Raises:
         ClaimDataError: `E_WRITE` if the disk is full or cannot be written, `E_MEMORY` if memory is full; the old file
             stands as it was.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as parent:
-        ...     with replacing_file(Path(parent) / "n.txt") as file:
-        ...         _ = file.write_text("3")
-        ...     [path.name for path in Path(parent).iterdir()]
-        ['n.txt']
     """
     path = Path(path).absolute()
     temporary = path.parent / f".{path.stem}.{_WRITING}-{uuid.uuid4().hex[:12]}{path.suffix}"
@@ -161,23 +142,11 @@ def write_file(path: str | Path, content: str | bytes) -> None:
 def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, nan_to_null: bool = False) -> str:
     r"""Write JSON as the standard has it, with a line end: other readers refuse `NaN` and `Infinity`.
 
-    Args:
-        content (`Any`): Dictionaries, lists, texts, numbers, booleans and `None`.
-        indent (`int`, *optional*, defaults to 1): Blanks of a level, `None` for one line.
-        sort_keys (`bool`, *optional*, defaults to `False`): Whether keys are sorted.
-        nan_to_null (`bool`, *optional*, defaults to `False`):
-            Whether a number that is not one, such as a rate of nothing, is written as `null`.
+    A number that is not finite is refused, or written as `null` where `nan_to_null` says so, such as a rate of
+    nothing.
 
     Raises:
         ValueError: If a number is not finite; where it stands is said, not what it is beside.
-
-    Examples:
-        >>> to_json({"auroc": float("nan")}, indent=None, nan_to_null=True)
-        '{"auroc": null}\n'
-        >>> to_json({"rows": [1.0, float("inf")]})
-        Traceback (most recent call last):
-            ...
-        ValueError: expected finite numbers in JSON, found inf at rows.1
     """
     plain = _finite(content, "", nan_to_null)
     return json.dumps(plain, indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"

@@ -18,19 +18,11 @@ _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 def check_inputs(path: str | Path) -> Path:
     """Refuse a path that is, or a folder that holds, what cannot be read as a file.
 
-    Args:
-        path (`str` or `Path`): File or folder. One that is not there passes, because its reader knows what it lacks.
-            Hidden entries of a folder are not looked at.
+    A path that is not there passes, because its reader knows what it lacks. Hidden entries are not looked at.
 
     Raises:
         ClaimDataError: `E_INPUT` for a link that leads nowhere, a pipe, a socket, a device, or a file or folder that
             may not be read.
-
-    Examples:
-        >>> check_inputs("/dev/null")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_INPUT: expected files that can be read at /dev/null, ...
     """
     path = Path(path)
     inside = path.rglob("*") if path.is_dir() else ()
@@ -56,13 +48,10 @@ def _fault(path: Path) -> str | None:
 
 
 def read_yaml(path: Path, *, as_text: bool = False) -> Any:
-    """Read a YAML file that somebody wrote.
+    """Read a YAML file that somebody wrote, with `as_text` every value as it is written: `010` is no eight.
 
-    Args:
-        path (`Path`): The file, at most 1 MiB, nested at most 20 deep, with texts of at most 1,000 letters and each
-            key once. Aliases are refused: a few lines of them become more than any memory holds.
-        as_text (`bool`, *optional*, defaults to `False`): Keep every value as it is written: `010` is no eight, `no`
-            is no boolean, and a day is no date.
+    It has at most 1 MiB, is nested at most 20 deep, with texts of at most 1,000 letters and each key once. Aliases are
+    refused: a few lines of them become more than any memory holds.
 
     Raises:
         ValueError: If it is none, or breaks one of these rules. The message has the file and the line, and quotes

@@ -45,15 +45,6 @@ def known_on(
 
     `begin_day` is the first day of the claim or the day of the visit; `end_day` and `paid_day` are the last ones of
     the claims behind it. Nothing of the index date is seen but a payment. `is_stay` tells the types of `STAY_TYPES`.
-
-    Examples:
-        >>> yes, no = np.array([True, True]), np.array([False, False])
-        >>> days = {"begin_day": np.array([1, 1]), "end_day": np.array([4, 4]), "paid_day": np.array([0, 0])}
-        >>> whole, admitted = known_on(
-        ...     np.array([4, 5]), **days, has_end=yes, has_paid=no, is_stay=yes, hides_unpaid=True
-        ... )
-        >>> whole.tolist(), admitted.tolist()
-        ([False, True], [True, False])
     """
     is_paid = has_paid & (paid_day <= index_day)
     is_seen = begin_day < index_day

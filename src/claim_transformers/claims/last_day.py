@@ -29,16 +29,7 @@ _EPOCH = dt.date(1970, 1, 1)
 def find_last_day(last_days: Integers, extract_date: dt.date | None = None) -> int:
     """Find the last day of the data, in days since 1970-01-01; `NULL_DAY` if nobody has a service.
 
-    Args:
-        last_days (`np.ndarray` of shape `(patients,)`): Last day of service of each patient, `NULL_DAY` where none.
-        extract_date (`datetime.date`, *optional*): Day of the extract.
-
-    Examples:
-        >>> far_ahead = 33_000
-        >>> find_last_day(np.array([17_000, 16_900, 17_000, far_ahead]))
-        17000
-        >>> find_last_day(np.array([17_000, 17_000]), dt.date(2016, 6, 30))
-        16982
+    Of each patient the last day of service is given, `NULL_DAY` where there is none.
     """
     return find_counted_last_day(count_last_days(last_days), extract_date)
 
@@ -69,14 +60,7 @@ def count_last_days(last_days: Integers) -> dict[int, int]:
 
 
 def raise_last_days(last_days: Integers, patients: Integers, days: npt.NDArray[Any]) -> None:
-    """Raise the last day of each patient to the days given, in place; `NULL_DAY` raises nothing.
-
-    Examples:
-        >>> last_days = np.array([5, 7])
-        >>> raise_last_days(last_days, np.array([0, 0, 1]), np.array([9, 8, NULL_DAY]))
-        >>> last_days.tolist()
-        [9, 7]
-    """
+    """Raise the last day of each patient to the days given, in place; `NULL_DAY` raises nothing."""
     np.maximum.at(last_days, patients, days.astype(last_days.dtype))
 
 

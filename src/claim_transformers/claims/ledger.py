@@ -28,35 +28,18 @@ MAX_QUARANTINE_SHARE = 0.05
 
 @dataclass
 class _LedgerEntry:
-    """Rows of one raw file and claim type.
-
-    Args:
-        source_file (`str`): Name of the raw file.
-        claim_type (`str`): Claim type, `"NONE"` for eligibility, `"UNKNOWN"` where a row could not be read.
-        rows_in (`int`, *optional*, defaults to 0): Rows that came in.
-        rows_out (`int`, *optional*, defaults to 0): Rows that became lines of a canonical table.
-        lines_out (`int`, *optional*, defaults to 0): Those lines; one row can give several.
-        quarantined (`Counter[str]`, *optional*): Rows in quarantine by reason.
-        dropped (`Counter[str]`, *optional*): Rows dropped by reason.
-        netted_out (`int`, *optional*, defaults to 0): Charges and reversals that cancelled each other.
-        warnings (`Counter[str]`, *optional*): Rows kept with a warning, by code.
-        fixes (`Counter[str]`, *optional*): Rows or files repaired, by code.
-
-    Examples:
-        >>> _LedgerEntry("inpatient.csv", "IP", rows_in=3, rows_out=2, quarantined=Counter(R_DATE=1)).balance
-        0
-    """
+    """Rows of one raw file and claim type."""
 
     source_file: str
-    claim_type: str
-    rows_in: int = 0
-    rows_out: int = 0
-    lines_out: int = 0
-    quarantined: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    netted_out: int = 0
-    warnings: Counter[str] = field(default_factory=Counter)
-    fixes: Counter[str] = field(default_factory=Counter)
+    claim_type: str  # Claim type, `"NONE"` for eligibility, `"UNKNOWN"` where a row could not be read.
+    rows_in: int = 0  # Rows that came in.
+    rows_out: int = 0  # Rows that became lines of a canonical table.
+    lines_out: int = 0  # Those lines; one row can give several.
+    quarantined: Counter[str] = field(default_factory=Counter)  # Rows in quarantine by reason.
+    dropped: Counter[str] = field(default_factory=Counter)  # Rows dropped by reason.
+    netted_out: int = 0  # Charges and reversals that cancelled each other.
+    warnings: Counter[str] = field(default_factory=Counter)  # Rows kept with a warning, by code.
+    fixes: Counter[str] = field(default_factory=Counter)  # Rows or files repaired, by code.
 
     @property
     def num_quarantined(self) -> int:
@@ -102,34 +85,19 @@ class _LedgerEntry:
 
 @dataclass
 class Ledger:
-    """All entries of a run, and what happened to single codes.
+    """All entries of a run, and what happened to single codes."""
 
-    Args:
-        entries (`dict[tuple[str, str], LedgerEntry]`, *optional*): By raw file and claim type.
-        codes (`dict[str, dict[str, Any]]`, *optional*):
-            By system: `occurrences` and `distinct` of raw codes, `fixes` and `quarantined` by reason, in occurrences.
-        kept (`dict[str, list[pa.Table]]`, *optional*): By raw table, the codes that stay, as `cover_codes` takes them.
-        volume (`list[dict[str, Any]]`, *optional*): Raw tables and claim types with months of odd volume.
-        unused_columns (`dict[str, list[str]]`, *optional*): By raw file, columns with values that nothing reads.
-        denials (`dict[str, list[str]]`, *optional*): By raw table of claims, columns that say what was denied.
-        unknown_systems (`dict[str, dict[str, int]]`, *optional*): By raw file, code systems whose codes nothing reads.
-
-    Examples:
-        >>> ledger = Ledger()
-        >>> entry = ledger.entry("pde.csv", "RX")
-        >>> entry.rows_in, entry.rows_out = 30, 29
-        >>> ledger.check_conservation()
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_CONSERVATION: pde.csv, RX: 30 rows in, but 29 out + 0 ...
-    """
-
-    entries: dict[tuple[str, str], _LedgerEntry] = field(default_factory=dict)
+    entries: dict[tuple[str, str], _LedgerEntry] = field(default_factory=dict)  # By raw file and claim type.
+    # By system: `occurrences` and `distinct` of raw codes, `fixes` and `quarantined` by reason, in occurrences.
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # By raw table, the codes that stay, as `cover_codes` takes them.
     kept: dict[str, list[pa.Table]] = field(default_factory=dict)
-    volume: list[dict[str, Any]] = field(default_factory=list)
+    volume: list[dict[str, Any]] = field(default_factory=list)  # Raw tables and claim types with months of odd volume.
+    # By raw file, columns with values that nothing reads.
     unused_columns: dict[str, list[str]] = field(default_factory=dict)
+    # By raw table of claims, columns that say what was denied.
     denials: dict[str, list[str]] = field(default_factory=dict)
+    # By raw file, code systems whose codes nothing reads.
     unknown_systems: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def entry(self, source_file: str, claim_type: str) -> _LedgerEntry:

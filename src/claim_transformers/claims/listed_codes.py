@@ -16,17 +16,7 @@ from claim_transformers.claims.packing import EncodedCodes, Integers
 
 @dataclass(frozen=True)
 class ListedCodes:
-    """The codes of some rows, `lengths` of each, with the rank or the day of each where any has one.
-
-    Examples:
-        >>> diagnoses = [[{"system": "A", "code": "1", "rank": 1}, {"system": "A", "code": "2", "rank": 2}]]
-        >>> batch = pa.record_batch({"diagnoses": [*diagnoses * 2, [], None]})
-        >>> lists = ListedCodes.of(batch, "diagnoses", "rank")
-        >>> lists.lengths.tolist(), lists.field.tolist(), lists.take(np.array([1])).codes.positions.tolist()
-        ([2, 2, 0, 0], [1, 2, 1, 2], [0, 1])
-        >>> lists.find_repeats(np.ones(4, bool)).tolist()
-        [False, True, False, True]
-    """
+    """The codes of some rows, `lengths` of each, with the rank or the day of each where any has one."""
 
     lengths: npt.NDArray[np.intp]
     codes: EncodedCodes

@@ -26,32 +26,15 @@ _Numbers = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class NumberBins:
-    """Edges of the bins of each variable, learned from training values.
+    """Edges of the bins of each variable, learned from training values."""
 
-    Args:
-        edges (`Mapping[str, tuple[float, ...]]`): Ascending edges by name. A value on an edge lies above it.
-
-    Examples:
-        >>> bins = NumberBins.fit({"PAID": np.arange(100.0)}, num_bins=4)
-        >>> bins.edges["PAID"]
-        (24.75, 49.5, 74.25)
-        >>> bins.tokens("PAID", np.array([10.0, 60.0, np.nan, 1e9])).to_pylist()
-        ['PAID/0', 'PAID/2', None, 'PAID/3']
-        >>> NumberBins.from_dict(bins.to_dict()) == bins
-        True
-    """
-
-    edges: Mapping[str, tuple[float, ...]]
+    edges: Mapping[str, tuple[float, ...]]  # Ascending edges by name. A value on an edge lies above it.
 
     @classmethod
     def fit(cls, values: Mapping[str, _Numbers], *, num_bins: int = DEFAULT_BINS) -> "NumberBins":
         """Learn edges: the quantiles of the known values.
 
         Equal quantiles, such as those of many zeros, are one edge, so a variable can have fewer bins than asked for.
-
-        Examples:
-            >>> NumberBins.fit({"LOS": np.array([0.0] * 50 + [5.0] * 50)}, num_bins=3).edges
-            {'LOS': (5.0,)}
         """
         if num_bins < 1:
             raise ValueError(f"expected num_bins >= 1, found {num_bins}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
-from claim_transformers.claims.fields import DateFormat, any_of, is_filler, parse_amount, parse_date
+from claim_transformers.claims.fields import DateFormat, any_of, is_filler, parse_amount, parse_date, parse_number
 from claim_transformers.claims.planning import holds_no_rows
 
 # Bills for services of the last days of life arrive late and are dated carelessly.
@@ -24,24 +24,15 @@ DAYS_AFTER_DEATH = 30
 class RowCheck:
     """One fault of a raw row.
 
-    Args:
-        reason_code (`str`):
-            `R_...` where a failing row goes to quarantine, `D_...` where it is dropped, `W_...` or `F_...` where it
-            stays and is counted.
-        description (`str`): What failing means, without a value of the row.
-        fails (`Callable[[ir.Table], ir.BooleanValue]`):
-            Expression over the raw rows that is true where the row fails. Null counts as passing.
-
     Raises:
         ValueError: If `reason_code` starts with none of `R_`, `D_`, `W_`, `F_`.
-
-    Examples:
-        >>> RowCheck("R_NO_ID", "the patient id is missing", lambda rows: rows.patient.isnull()).reason_code
-        'R_NO_ID'
     """
 
+    # `R_...` where a failing row goes to quarantine, `D_...` where it is dropped, `W_...` or `F_...` where it stays
+    # and is counted.
     reason_code: str
-    description: str
+    description: str  # What failing means, without a value of the row.
+    # Expression over the raw rows that is true where the row fails. Null counts as passing.
     fails: Callable[[ir.Table], ir.BooleanValue]
 
     def __post_init__(self) -> None:
@@ -70,6 +61,15 @@ def check_order(first: str, second: str, date_format: DateFormat, *, reason_code
         reason_code,
         f"{second} lies before {first}",
         lambda rows: parse_date(rows[second], date_format) < parse_date(rows[first], date_format),
+    )
+
+
+def check_line_number(column: str, *, name: str | None = None, most: int | None = None) -> RowCheck:
+    """`R_LINE_NUMBER`: the number of a line is no whole one, or too large; a column may be told by another name."""
+    return RowCheck(
+        "R_LINE_NUMBER",
+        f"{name or column} is no whole number" + ("" if most is None else f" from 1 to {most}"),
+        lambda rows: parse_number(rows[column], "int32", within=None if most is None else (1, most)).isnull(),
     )
 
 

@@ -22,29 +22,17 @@ if TYPE_CHECKING:
 @holds_no_rows
 @dataclass(frozen=True)
 class Reversal:
-    """How a charge and its reversal find each other.
+    """How a charge and its reversal find each other."""
 
-    Args:
-        key (`tuple[str, ...]`): Raw columns that both share: data source, patient, dates and what was done.
-        numbers (`tuple[str, ...]`): Raw columns of the claim number and its parts. Both share them as a rule; a
-            reversal that finds no charge of its numbers may be of another line, or of another claim.
-        amounts (`tuple[str, ...]`): Raw columns of amounts; the first that is not zero is opposite or equal in both.
-        counts (`tuple[str, ...]`, *optional*): Raw columns of units, quantity or days, opposite or equal in both.
-        void_column (`str`, *optional*): Raw column that says what a reversal is, where a code does and the sign of its
-            amounts does not.
-        void_values (`tuple[str, ...]`, *optional*): Its values that say so.
-
-    Examples:
-        >>> Reversal(("person_id", "ndc_code"), ("claim_id",), ("paid_amount",), ("quantity",)).measures
-        ('paid_amount', 'quantity')
-    """
-
-    key: tuple[str, ...]
+    key: tuple[str, ...]  # Raw columns that both share: data source, patient, dates and what was done.
+    # Raw columns of the claim number and its parts. Both share them as a rule; a reversal that finds no charge of its
+    # numbers may be of another line, or of another claim.
     numbers: tuple[str, ...]
-    amounts: tuple[str, ...]
-    counts: tuple[str, ...] = ()
+    amounts: tuple[str, ...]  # Raw columns of amounts; the first that is not zero is opposite or equal in both.
+    counts: tuple[str, ...] = ()  # Raw columns of units, quantity or days, opposite or equal in both.
+    # Raw column that says what a reversal is, where a code does and the sign of its amounts does not.
     void_column: str = ""
-    void_values: tuple[str, ...] = ()
+    void_values: tuple[str, ...] = ()  # Its values that say so.
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -77,19 +65,6 @@ def find_reversals(
 
     A charge whose numbers the reversal has comes first, then one of the same claim, then one of the same key; of
     several the earliest in `order`. What a reversal leaves blank, its amounts or its counts, is not compared.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect, fetch, load
-        >>> import pyarrow as pa
-        >>> connection = connect(threads=1)
-        >>> rows = load(connection, "fills", pa.table(
-        ...     {"C": ["1", "1", "1", "2"], "PAID": ["5", "-5.00", "6", "-7"], "source_file": ["f"] * 4,
-        ...      "row_no": [1, 2, 3, 4]}
-        ... ))
-        >>> negative = rows.filter(is_negative(rows, ["PAID"])).select("source_file", "row_no")
-        >>> pairs = find_reversals(connection, rows, negative, Reversal(("C",), (), ("PAID",)), {})
-        >>> sorted(fetch(connection, pairs)["row_no"].to_pylist())
-        [1, 2]
     """
     candidates, _number = materialize(
         connection, "reversal_candidates", build(_candidates, rows, negative, reversal, kinds, order)

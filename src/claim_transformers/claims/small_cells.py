@@ -75,25 +75,14 @@ def show_counts(
 ) -> dict[_Key, Shown]:
     """What may be shown of counts that are tied by sums.
 
-    Args:
-        counts (`Mapping[_Key, int]`): Counts by name, those first that are wanted most.
-        sums (`Sequence[tuple[_Key, Sequence[_Key]]]`, *optional*): What readers know to add up: a total and its parts.
-            Of a flow, the patients before a step are those after it and those removed; of a table, each margin.
-        public (`Collection[_Key]`, *optional*): Counts of at least 11 that readers know from elsewhere, so that hiding
-            them is of no use.
-        raw (`bool`, *optional*, defaults to `False`): Leave the counts as they are, for those who may see patients.
-
-    Returns:
-        `dict[_Key, int | str]`: The count, `FEW` or `HIDDEN`. Where even the marks would tell (ten groups of one, of
-        ten patients), all cells that are tied together are `HIDDEN`, and the word means nothing but that.
+    `counts` begin with those that are wanted most. `sums` are what readers know to add up, a total and its parts: of a
+    flow, the patients before a step are those after it and those removed; of a table, each margin. Counts of at least
+    11 that are `public` are known from elsewhere, so that hiding them is of no use. `raw` leaves all as they are, for
+    those who may see patients. Where even the marks would tell (ten groups of one, of ten patients), all cells that
+    are tied together are `HIDDEN`, and the word means nothing but that.
 
     Raises:
         ValueError: If a count is negative, a total is not the sum of its parts, or what is public gives a count away.
-
-    Examples:
-        >>> flow = {"in": 1000, "alive": 995, "dead": 5, "insured": 900, "not insured": 95}
-        >>> show_counts(flow, [("in", ["alive", "dead"]), ("alive", ["insured", "not insured"])])
-        {'in': 1000, 'alive': 'hidden', 'dead': '<11', 'insured': 900, 'not insured': 'hidden'}
     """
     names = list(counts)
     place = {name: number for number, name in enumerate(names)}

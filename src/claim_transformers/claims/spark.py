@@ -50,7 +50,6 @@ def open_spark(address: str | None = None) -> SparkSession:
     Examples:
         >>> open_spark("http://localhost")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_SPARK: expected sc://HOST:PORT, spark://HOST:PORT, yarn, ...
     """
     if address is not None and not _ADDRESS.fullmatch(address):

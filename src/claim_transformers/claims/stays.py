@@ -32,23 +32,6 @@ def join_stays(
 
     The expression uses windows and sorts lists of structs, no ordered aggregation, so it runs on DuckDB, Spark and
     warehouses alike, and the order of the rows does not matter.
-
-    Examples:
-        >>> import datetime as dt
-        >>> import pyarrow as pa
-        >>> from claim_transformers.claims.engine import connect, fetch, load
-        >>> january = lambda *days: [dt.date(2012, 1, day) for day in days]
-        >>> claims = pa.table({
-        ...     "patient_id": ["a"] * 3, "claim_id": ["1", "2", "2"], "claim_line_number": [1] * 3,
-        ...     "claim_type": ["IP"] * 3, "claim_start_date": january(2, 5, 20), "claim_end_date": january(5, 9, 21),
-        ...     "admission_date": january(2, 5, 20), "discharge_date": january(5, 9, 21),
-        ...     "discharge_disposition_code": ["01"] * 3, "data_source": ["x", "y", "x"],
-        ... })
-        >>> connection = connect(threads=1)
-        >>> lines = load(connection, "claim_line", claims)
-        >>> stays = fetch(connection, join_stays(lines).order_by("stay_id"))["claims"].to_pylist()
-        >>> [[(claim["data_source"], claim["claim_id"]) for claim in stay] for stay in stays]
-        [[('x', '1'), ('y', '2')], [('x', '2')]]
     """
     if max_gap_days < 0 or interim_gap_days < max_gap_days:
         raise ValueError(

@@ -53,12 +53,6 @@ def open_folder(path: str | Path) -> IngestedFolder:
     Raises:
         ClaimDataError: `E_NO_FOLDER` if there is none, `E_INPUT` if it holds a broken link or what is no file,
             `E_INCOMPLETE` for any other folder, `E_FORMAT_VERSION` if this version of the package cannot read it.
-
-    Examples:
-        >>> open_folder("/nowhere")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     path = check_inputs(path)
     if not path.exists():
@@ -92,14 +86,6 @@ def write_folder(out: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         ClaimDataError: `E_EXISTS` if `out` is there and may not be replaced (a folder that this package did not write
             is never replaced), `E_WRITE` if the disk is full or cannot be written.
         RuntimeError: If the block did not write a manifest.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as parent:
-        ...     with write_folder(Path(parent) / "out") as folder:
-        ...         write_manifest(folder, {"source": "doc"})
-        ...     open_folder(Path(parent) / "out").manifest["source"]
-        'doc'
     """
     with publish_folder(out, check=lambda found: _check_target(found, overwrite)) as temporary:
         yield temporary
@@ -118,21 +104,6 @@ class _TableWriter:
     """Write a stream of record batches as `part-NNNNN.parquet`, in row groups of a fixed size.
 
     The engine cuts its batches as it likes; cutting them anew is what makes equal rows give equal files.
-
-    Args:
-        folder (`Path`): Folder of the table, made with the first row.
-        schema (`pa.Schema`): Columns and types of the file.
-        rows_per_group (`int`, *optional*, defaults to 131072): Rows of a row group.
-        rows_per_part (`int`, *optional*, defaults to 4194304): Rows of a file, a multiple of `rows_per_group`.
-
-    Examples:
-        >>> import tempfile
-        >>> schema = pa.schema([("day", pa.int32())])
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with _TableWriter(Path(folder) / "days", schema, rows_per_group=2, rows_per_part=2) as writer:
-        ...         writer.write(pa.table({"day": pa.array([1, 2, 3], pa.int32())}))
-        ...     len(list((Path(folder) / "days").iterdir())), writer.num_rows
-        (2, 3)
     """
 
     def __init__(

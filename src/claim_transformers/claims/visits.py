@@ -21,26 +21,20 @@ PHARMACY = "RX"
 class CodeColumn:
     """Where the codes of one kind stand in the canonical tables, and which date they carry.
 
-    Args:
-        name (`str`): Name of the choice in `code_columns`.
-        table (`str`): `"claim_line"` or `"rx_claim"`.
-        column (`str`): The canonical column. A list column holds structs with `system` and `code`.
-        system (`str`, *optional*): Code system of a plain column; `None` for a list column, whose structs name it.
-        date (`str`, *optional*): The code's own date: a column of the table or, in a list column, a field of the
-            struct. Where it is null or not given, the header date stands in.
-        other (`tuple[str, str, str]`, *optional*): Column, its value, and the system of the codes beside that value,
-            such as those of another grouper, which gives the same numbers to other groups.
-
     Examples:
         >>> CODE_COLUMNS["hcpcs"].date
         'claim_line_start_date'
     """
 
-    name: str
-    table: Literal["claim_line", "rx_claim"]
-    column: str
-    system: str | None
+    name: str  # Name of the choice in `code_columns`.
+    table: Literal["claim_line", "rx_claim"]  # `"claim_line"` or `"rx_claim"`.
+    column: str  # The canonical column. A list column holds structs with `system` and `code`.
+    system: str | None  # Code system of a plain column; `None` for a list column, whose structs name it.
+    # The code's own date: a column of the table or, in a list column, a field of the struct. Where it is null or not
+    # given, the header date stands in.
     date: str | None = None
+    # Column, its value, and the system of the codes beside that value, such as those of another grouper, which gives
+    # the same numbers to other groups.
     other: tuple[str, str, str] | None = None
 
 
@@ -61,16 +55,7 @@ DEFAULT_CODE_COLUMNS = ("diagnoses", "procedures", "hcpcs", "drg", "ndc")
 
 
 def resolve_code_columns(code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS) -> list[CodeColumn]:
-    """Look the chosen code columns up by name.
-
-    Examples:
-        >>> [code_column.column for code_column in resolve_code_columns(["ndc", "diagnoses"])]
-        ['diagnoses', 'ndc_code']
-        >>> resolve_code_columns(["icd"])
-        Traceback (most recent call last):
-            ...
-        ValueError: expected code columns out of diagnoses, procedures, hcpcs, drg, ndc, rev, pos, disp, found 'icd'
-    """
+    """Look the chosen code columns up by name."""
     known = ", ".join(CODE_COLUMNS)
     for name in code_columns:
         if name not in CODE_COLUMNS:
@@ -91,19 +76,7 @@ def _header_date(claim_line: "ir.Table") -> "ir.Value":
 def collect_code_events(
     claim_line: "ir.Table", rx_claim: "ir.Table", code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS
 ) -> "ir.Table":
-    """Take every code of the canonical tables to its patient, service date and claim type, each once.
-
-    Examples:
-        >>> import datetime, ibis
-        >>> day = datetime.date(2010, 3, 12)
-        >>> claim_line = ibis.memtable(
-        ...     [("P1", "OP", day, None, None, "99213")] * 2,
-        ...     schema={"patient_id": "string", "claim_type": "string", "claim_start_date": "date",
-        ...             "admission_date": "date", "claim_line_start_date": "date", "hcpcs_code": "string"},
-        ... )
-        >>> collect_code_events(claim_line, claim_line, ["hcpcs"]).code.execute().tolist()
-        ['HCPCS/99213']
-    """
+    """Take every code of the canonical tables to its patient, service date and claim type, each once."""
     import ibis
 
     events = []

@@ -16,14 +16,6 @@ class MonthCounts:
 
     Args:
         num_groups (`int`): Groups, such as one for each raw table and claim type.
-
-    Examples:
-        >>> counts = MonthCounts(num_groups=1)
-        >>> january, march = (pa.array([day] * 30, pa.date32()) for day in (0, 60))
-        >>> for dates in (january, march):
-        ...     counts.add(dates, np.zeros(30, np.int64))
-        >>> low_months(counts.rows[0])
-        ['1970-02']
     """
 
     def __init__(self, num_groups: int) -> None:

@@ -22,11 +22,7 @@ _LEVEL, _AS = "level_rows", '"level_rows" AS "t0"'
 class WideRows:
     """What a step needs of a table, in the words of Ibis; each change is a query around the one before.
 
-    Args:
-        sql (`str`): What stands behind `FROM`.
-        schema (`Mapping[str, DataType]`): Its columns.
-        name_rows (`Callable[[str, Schema], ir.Table]`): Names a table of the engine.
-        compile_it (`Callable[[ir.Table], str]`): Compiles an expression.
+    `name_rows` names a table of the engine, `compile_it` compiles an expression.
     """
 
     def __init__(

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from claim_transformers.cli.options import Engine, Overwrite, console, new_app, open_tasks
-
-if TYPE_CHECKING:
-    from claim_transformers.models.claim.form_claim import ClaimForm
 
 app = new_app()
 
@@ -64,24 +61,6 @@ def sequences(
         _print_vocabulary(out, written.depth)
         return
     _print_known(out, checkpoint)
-    if "county" not in written.hide and _keeps_other_bins(cohort, form):
-        console.print(
-            f"[bold]Warning:[/bold] the COUNTY/ tokens of these sequences have other bins than those of "
-            f"{checkpoint.name}: build the cohort again, or with --county-bins-of {form_of}.",
-            soft_wrap=True,
-        )
-
-
-def _keeps_other_bins(cohort: Path, form: "ClaimForm") -> bool:
-    """Whether a cohort of an older version, without the measures themselves, has bins that are not the form's."""
-    from datasets import load_from_disk
-
-    from claim_transformers.cohorts.readmission.patient_codes import COUNTY_BINS_FILE, load_county_bins
-
-    if not form.county_bins or not (cohort / COUNTY_BINS_FILE).is_file():
-        return False
-    has_measures = "county_measures" in next(iter(load_from_disk(str(cohort)).values())).column_names
-    return not has_measures and dict(load_county_bins(cohort).edges) != dict(form.county_bins)
 
 
 def _depths(depth_of: Sequence[str]) -> dict[str, str]:

@@ -48,11 +48,6 @@ def chapter_rules() -> dict[str, Any]:
     """Write the chapters of all codes as a table of prefixes, small enough to travel with a tokenizer.
 
     Looking a code of any public list up in the table gives what [`_code_chapter`] gives.
-
-    Examples:
-        >>> rules = chapter_rules()
-        >>> rules["prefixes"]["ICD9PCS"]["ICD9PCSCHAPTER/3A"], rules["last_characters"]["HCPCS"]["T"]
-        ('17', 'HCPCSSECTION/NEW')
     """
     digits, letters = string.digits, string.ascii_uppercase
     # Categories of diagnoses (an E code of ICD-9-CM has one of four characters), two digits of ICD-9-CM procedures.

@@ -32,7 +32,6 @@ class ClaimDataError(ValueError):
     Examples:
         >>> raise ClaimDataError("E_COLUMN", "expected the column 'CLM_ID', found 80 other columns")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_COLUMN: expected the column 'CLM_ID', found 80 other columns
     """
 
@@ -46,19 +45,9 @@ class ClaimDataError(ValueError):
 
 
 def error_line(error: BaseException) -> str | None:
-    """Say what a program ends with when an error is its user's to cure; every command and script does so.
+    """Say in one line what a program ends with when an error is its user's to cure; every command and script does so.
 
-    Returns:
-        `str` or `None`: One line: the code where there is one, what happened, and what to do. `None` for an error of
-        the program itself, whose traceback is wanted.
-
-    Examples:
-        >>> error_line(ClaimDataError("E_COLUMN", "expected a column, found none"))
-        'error: E_COLUMN: expected a column, found none'
-        >>> error_line(OSError(28, "No space left on device"))
-        'error: E_WRITE: could not write: [Errno 28] No space left on device. Free space or choose another folder'
-        >>> error_line(IndexError("list index out of range")) is None
-        True
+    `None` is for an error of the program itself, whose traceback is wanted.
     """
     text = " ".join(str(error).split()) or type(error).__name__
     number = error.errno if isinstance(error, OSError) else None

@@ -85,13 +85,7 @@ def normalize_expr(system: str, column: "StringValue") -> tuple["StringValue", "
 
 
 def modifiers_expr(column: "StringValue") -> "StringValue":
-    """Return an expression of the modifiers written behind a HCPCS code.
-
-    Args:
-        column (`ibis.expr.types.StringValue`): Text of the claims.
-
-    Returns:
-        `StringValue`: The modifiers glued (`2559`), null where there are none: `modifiers` of [`normalize_codes`].
+    """Return an expression of the modifiers written behind a HCPCS code, glued (`2559`), as [`normalize_codes`] does.
 
     Examples:
         >>> import ibis

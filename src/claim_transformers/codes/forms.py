@@ -37,49 +37,29 @@ class Shape:
 
     The steps run in the order of the arguments.
 
-    Args:
-        pattern (`str`): Pattern of the whole trimmed text.
-        drop (`str`, *optional*, defaults to `""`): Characters taken out.
-        squeeze (`str`, *optional*, defaults to `""`): Pattern of a run of characters that becomes one `_`.
-        fill (`int`, *optional*, defaults to `0`): Width that zeros on the left make up.
-        pieces (`tuple[str | tuple[int, int], ...]`, *optional*, defaults to `()`): Text, or begin and end of a slice,
-            joined into the code; empty for the whole.
-        modifiers_from (`int`, *optional*, defaults to `0`): Where the modifiers begin; `0` for none.
-        fix (`str`, *optional*, defaults to `"F_CODE_FORM"`): What a change of the text is counted as.
-
     Examples:
         >>> Shape("[0-9]{2}[.]?[0-9]{0,2}", drop=".").fix
         'F_CODE_FORM'
     """
 
-    pattern: str
-    drop: str = ""
-    squeeze: str = ""
-    fill: int = 0
+    pattern: str  # Pattern of the whole trimmed text.
+    drop: str = ""  # Characters taken out.
+    squeeze: str = ""  # Pattern of a run of characters that becomes one `_`.
+    fill: int = 0  # Width that zeros on the left make up.
+    # Text, or begin and end of a slice, joined into the code; empty for the whole.
     pieces: tuple[str | tuple[int, int], ...] = ()
-    modifiers_from: int = 0
-    fix: str = _F_CODE_FORM
+    modifiers_from: int = 0  # Where the modifiers begin; `0` for none.
+    fix: str = _F_CODE_FORM  # What a change of the text is counted as.
 
 
 @dataclass(frozen=True)
 class _Form:
-    """The accepted shapes of one code system.
+    """The accepted shapes of one code system."""
 
-    Args:
-        expected (`str`): The canonical form in words, for messages.
-        reason (`str`): Reason code of text that has no accepted shape.
-        shapes (`tuple[Shape, ...]`): Accepted shapes; no two match the same text.
-        refused (`tuple[tuple[str, str], ...]`, *optional*, defaults to `()`): Pattern and reason code of text that is
-            refused before the shapes are tried.
-
-    Examples:
-        >>> _FORMS["DRG"].expected
-        '3 digits'
-    """
-
-    expected: str
-    reason: str
-    shapes: tuple[Shape, ...]
+    expected: str  # The canonical form in words, for messages.
+    reason: str  # Reason code of text that has no accepted shape.
+    shapes: tuple[Shape, ...]  # Accepted shapes; no two match the same text.
+    # Pattern and reason code of text that is refused before the shapes are tried.
     refused: tuple[tuple[str, str], ...] = ()
 
 

@@ -172,13 +172,9 @@ def _icd9cm_chapters() -> Any:
 
 
 def icd10cm_parents(code: str) -> tuple[str, ...]:
-    """Return the codes above an ICD-10-CM code, nearest first.
+    """Return the codes above a code of ICD-10-CM down to the category of three characters, nearest first.
 
-    Args:
-        code (`str`): `ICD10CM/...`.
-
-    Returns:
-        `tuple[str, ...]`: Codes down to the category of three characters; empty for a category or an unlisted code.
+    There are none of a category or an unlisted code.
 
     Raises:
         ValueError: If the code is not of ICD-10-CM.
@@ -199,14 +195,9 @@ def icd10cm_parents(code: str) -> tuple[str, ...]:
 
 
 def chapter_of(code: str) -> str | None:
-    """Return the chapter of a diagnosis code.
+    """Return the chapter of a diagnosis of ICD-9-CM or ICD-10-CM, if its category of three characters is in one.
 
-    Args:
-        code (`str`): `ICD9CM/...` or `ICD10CM/...`.
-
-    Returns:
-        `str | None`: `ICD9CHAPTER/1` to `/17`, `/18` (V codes), `/19` (E codes), `ICD10CHAPTER/1` to `/22`; `None`
-        where the category of three characters is in no chapter.
+    It is `ICD9CHAPTER/1` to `/17`, `/18` (V codes), `/19` (E codes), or `ICD10CHAPTER/1` to `/22`.
 
     Raises:
         ValueError: If the code is of no ICD diagnosis system.

@@ -86,7 +86,6 @@ def normalize_code(system: str, raw: str) -> str:
         ('49392', '00093014505', '0450')
         >>> normalize_code("NDC", "0093014505")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: R_NDC10: expected an NDC code: 11 digits, or ...
     """
     shape, text = _match(system, raw)

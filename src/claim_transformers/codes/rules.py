@@ -36,18 +36,7 @@ class CategoryRules:
     wider: Mapping[str, str] = field(default_factory=dict)
 
     def prefix_category(self, code: str) -> str | None:
-        """Return the category by longest prefix alone.
-
-        Args:
-            code (`str`): `SYSTEM/CODE`.
-
-        Returns:
-            `str | None`: The category, `None` where no prefix matches.
-
-        Examples:
-            >>> CategoryRules({"NDC/000930145": "DRUG/ALBUTEROL"}).prefix_category("NDC/00093014505")
-            'DRUG/ALBUTEROL'
-        """
+        """Return the category of `SYSTEM/CODE` by longest prefix alone, none where no prefix matches."""
         shortest = code.find("/") + 1
         for length in range(len(code), shortest, -1):
             category = self.prefixes.get(code[:length])
@@ -56,13 +45,7 @@ class CategoryRules:
         return None
 
     def category(self, code: str) -> str | None:
-        """Return the category of a code.
-
-        Args:
-            code (`str`): `SYSTEM/CODE`.
-
-        Returns:
-            `str | None`: The category, `None` where there is none.
+        """Return the category of `SYSTEM/CODE`, if it has one.
 
         Raises:
             ValueError: If the text is not `SYSTEM/CODE` of a known system.
@@ -79,13 +62,7 @@ class CategoryRules:
         return category
 
     def wider_category(self, category: str) -> str | None:
-        """Return what is wider than a category.
-
-        Args:
-            category (`str`): `KIND/NAME`.
-
-        Returns:
-            `str | None`: The wider category, `None` where there is none.
+        """Return what is wider than a category, if anything is.
 
         Examples:
             >>> rules = CategoryRules(wider={"CCSR/RSP*": "BODYSYSTEM/RSP", "DRUG/METFORMIN": "EPC/BIGUANIDE"})
@@ -99,16 +76,10 @@ class CategoryRules:
         return found
 
     def category_of_token(self, token: str) -> str | None:
-        """Return the category of a token of a record, whether it is a code or not.
+        """Return the category of a token of a record, whether it is a code or not, if it has one.
 
         Records of a model's own form hold more than codes: categories in the place of codes (`CCS/128`), bins of
         numbers (`LOS/1`), `UNK/ICD9CM`. Each of them is its own category.
-
-        Args:
-            token (`str`): `SYSTEM/CODE`, or `KIND/VALUE` of a kind that is no code system.
-
-        Returns:
-            `str | None`: The category, `None` where there is none.
 
         Raises:
             ValueError: If there is no slash, or nothing follows it.
@@ -151,12 +122,6 @@ class CategoryRules:
     def from_dict(cls, content: Mapping[str, Any]) -> "CategoryRules":
         """Read what [`~CategoryRules.to_dict`] wrote.
 
-        Args:
-            content (`Mapping[str, Any]`): The parsed JSON.
-
-        Returns:
-            `CategoryRules`: Equal to the rules that were written.
-
         Raises:
             ValueError: If the version is not the one this package writes.
 
@@ -185,15 +150,8 @@ def compact_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[
     Looking up a code of the table by longest prefix gives back exactly its category. A code that the table does not
     list gets the category of its relatives where they all agree, and none where they differ.
 
-    Args:
-        categories (`Mapping[str, str]`): `SYSTEM/CODE` to category.
-        min_length (`int`): Fewest characters of the bare code in a prefix, so that an unlisted code never gets a
-            category from distant relatives; shorter codes stand for themselves.
-
-    Examples:
-        >>> table = {"ICD9CM/49300": "CCS/128", "ICD9CM/49301": "CCS/128", "ICD9CM/4940": "CCS/130"}
-        >>> compact_prefixes(table, min_length=3)
-        {'ICD9CM/493': 'CCS/128', 'ICD9CM/494': 'CCS/130'}
+    A prefix has at least `min_length` characters of the bare code, so that an unlisted code never gets a category from
+    distant relatives; shorter codes stand for themselves.
     """
     below: defaultdict[str, set[str]] = defaultdict(set)
     for code, category in categories.items():
@@ -212,11 +170,6 @@ def nearest_prefixes(categories: Mapping[str, str], *, min_length: int) -> dict[
 
     Looking up a code of the table by longest prefix gives back exactly its category. Another code has the category of
     most codes that share its longest listed beginning; of two that as many have, that of the first code.
-
-    Examples:
-        >>> table = {"ICD10CM/E1100": "CCSR/END003", "ICD10CM/E1101": "CCSR/END003", "ICD10CM/E119": "CCSR/END002"}
-        >>> nearest_prefixes(table, min_length=3)
-        {'ICD10CM/E11': 'CCSR/END003', 'ICD10CM/E119': 'CCSR/END002'}
     """
     below: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for code, category in sorted(categories.items()):

@@ -78,13 +78,7 @@ def drg_category(bare: str) -> str | None:
 
 
 def wider_groups(systems: Collection[str], drug_classes: Mapping[str, str] | None) -> dict[str, str]:
-    """Name what is wider than the categories of some systems; a key that ends with `*` is a beginning.
-
-    Examples:
-        >>> wider = wider_groups(["ICD10CM", "HCPCS"], None)
-        >>> wider["CCSR/RSP*"], wider["HCPCSGROUP/992"], wider["HCPCSGROUP/9*"], "DRG/470" in wider
-        ('BODYSYSTEM/RSP', 'HCPCSSECTION/EVALUATION', 'HCPCSSECTION/MEDICINE', False)
-    """
+    """Name what is wider than the categories of some systems; a key that ends with `*` is a beginning."""
     wider: dict[str, str] = {}
     if {"ICD9CM", "ICD10CM"} & set(systems):
         wider |= {f"CCSR/{letters}*": f"BODYSYSTEM/{letters}" for letters in _BODY_SYSTEMS} | _STAND_IN

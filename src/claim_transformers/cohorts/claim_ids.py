@@ -34,7 +34,6 @@ def claims_of_visits(patients: pa.Table, claims: str | Path) -> pa.Table:
     Examples:
         >>> claims_of_visits(pa.table({"patient_id": ["P1"], "visit_day": [[7]], "visit_type": [["OP"]]}), "/nowhere")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     folder = open_folder(claims)

@@ -165,9 +165,6 @@ def check_out(out: str | Path, *, overwrite: bool = False) -> None:
 
     Raises:
         ClaimDataError: `E_EXISTS`.
-
-    Examples:
-        >>> check_out("/nowhere/cohort")
     """
     out = Path(out)
     is_link = out.is_symlink()

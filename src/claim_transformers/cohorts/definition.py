@@ -10,22 +10,13 @@ _Verdict = Literal["insured", "excluded"]
 
 @dataclass(frozen=True)
 class Enrolment:
-    """What a cohort does with patients of whom no span of enrolment is known.
+    """What a cohort does with patients of whom no span of enrolment is known."""
 
-    Args:
-        unknown (`str`, *optional*, defaults to `"insured"`): Patients whose source tells nothing of enrolment:
-            `"insured"` all the time, as far as anybody knows, or `"excluded"`.
-        none (`str`, *optional*, defaults to `"excluded"`): Patients of a source that tells of enrolment, though not of
-            theirs: `"excluded"`, or `"insured"` all the time, where the tables of enrolment are known to be partial.
-
-    Examples:
-        >>> Enrolment().step(unknown=0, none=3, of=90)
-        'with enrolment'
-        >>> Enrolment().step(unknown=15, none=0, of=90)
-        'with enrolment (15 of unknown enrolment count as insured)'
-    """
-
+    # Patients whose source tells nothing of enrolment: `"insured"` all the time, as far as anybody knows, or
+    # `"excluded"`.
     unknown: _Verdict = "insured"
+    # Patients of a source that tells of enrolment, though not of theirs: `"excluded"`, or `"insured"` all the time,
+    # where the tables of enrolment are known to be partial.
     none: _Verdict = "excluded"
 
     def step(self, *, unknown: int, none: int, of: int) -> str:

@@ -30,8 +30,6 @@ _KINDS: dict[str, type[EventDefinition | ReadmissionDefinition]] = {
     "event": EventDefinition,
     "readmission": ReadmissionDefinition,
 }
-# Keys of earlier versions, and what became of them.
-_GONE = {"categories": "leave 'categories' out: diagnoses have one system of categories, whichever ICD they are in"}
 
 
 def built_in_cohorts(kind: _Kind | None = None) -> list[str]:
@@ -39,9 +37,6 @@ def built_in_cohorts(kind: _Kind | None = None) -> list[str]:
 
     Args:
         kind (`str`, *optional*): `"event"` or `"readmission"`; both without it.
-
-    Returns:
-        `list[str]`: Names in order.
 
     Examples:
         >>> built_in_cohorts("readmission")
@@ -73,9 +68,6 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
         name_or_path (`str` or `Path`): Name of a built-in cohort, or path of a YAML file.
         kind (`str`, *optional*): `"event"` or `"readmission"`, where only that kind will do.
 
-    Returns:
-        [`EventDefinition`] or [`ReadmissionDefinition`]: The checked definition.
-
     Raises:
         ValueError: If there is no such cohort, it is of another kind, a key is unknown or missing, or a value does not
             fit.
@@ -85,7 +77,6 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
         'Readmission within 30 days, every inpatient claim'
         >>> load_definition("asthma")
         Traceback (most recent call last):
-            ...
         ValueError: expected a .yaml file or one of the cohorts ...; did you mean 'asthma_exacerbation'?
     """
     path = Path(name_or_path)
@@ -154,8 +145,7 @@ def _fill(part: type, values: Any, where: str) -> Any:
     known = {entry.name for entry in fields(part)}
     unknown = sorted(map(str, set(values) - known))
     if unknown:
-        gone = "".join(f"; {_GONE[key]}" for key in unknown if key in _GONE)
-        raise ValueError(f"{where}: expected keys among {sorted(known)}, found {unknown}{gone}")
+        raise ValueError(f"{where}: expected keys among {sorted(known)}, found {unknown}")
     needed = {entry.name for entry in fields(part) if entry.default is MISSING and entry.default_factory is MISSING}
     if not needed <= set(values):
         raise ValueError(f"{where}: expected the keys {sorted(needed)}, missing {sorted(needed - set(values))}")

@@ -51,15 +51,7 @@ class _Box:
 
 
 def draw_flow_chart(title: str, attrition: ShownAttrition) -> str:
-    """Draw the steps of a selection from top to bottom, those left out on the right, the examples below.
-
-    Examples:
-        >>> from claim_transformers.cohorts.attrition import AttritionStep, show_attrition
-        >>> steps = [AttritionStep("patients", 100, 0), AttritionStep("alive", 80, 20), AttritionStep("known", 77, 3)]
-        >>> chart = draw_flow_chart("Asthma", show_attrition(steps, {"cases": {"train": 66, "test": 11}}))
-        >>> [text in chart for text in ("n = 100", "n = hidden", "left out: &lt;11", "n = 77", "test: 11")]
-        [True, True, True, True, True]
-    """
+    """Draw the steps of a selection from top to bottom, those left out on the right, the examples below."""
     if not attrition.steps:
         raise ValueError("expected at least one step to draw, found none")
     parts, y = [], float(_MARGIN + _LINE_HEIGHT + _PADDING)

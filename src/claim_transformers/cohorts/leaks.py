@@ -47,7 +47,6 @@ def check_leaks(
         >>> spans = {"enrollment_start_day": lists([0]), "enrollment_end_day": lists([10])}
         >>> check_leaks({"train": pa.table(columns | spans)})
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_LEAK: expected nothing that was not known at the index date,
         found <11 visits at or after it
     """

@@ -41,24 +41,8 @@ _VALUE_TYPES = {
 class Timelines:
     """The timelines of a table of patients, one flat array per fact.
 
-    Args:
-        patients (`pa.Table`): Rows of the patients table, see `claims.patient_files.PATIENTS_SCHEMA`,
-            with or without its optional fields. Without `visit_end_day` each visit ends on its day.
-        hide_unpaid (`bool`, *optional*, defaults to `False`): Whether a visit is known only once it is paid.
-        enrolment ([`Enrolment`], *optional*): Who counts as insured without a span of enrolment.
-
-    Examples:
-        >>> table = pa.table({
-        ...     "patient_id": ["a", "b"], "birth_day": pa.array([0, None], pa.int32()),
-        ...     "visit_day": pa.array([[10, 400], [20]], pa.list_(pa.int32())),
-        ...     "visit_type": [["OP", "IP"], ["OP"]],
-        ...     "codes": [[["ICD9CM/49392"], ["ICD9CM/2500"]], [["HCPCS/99213"]]],
-        ... })
-        >>> timelines = Timelines(table)
-        >>> timelines.visits_with(["ICD9CM/493"], [])
-        array([ True, False, False])
-        >>> timelines.count(timelines.visits_with([], ["IP"]))
-        array([1, 0])
+    Optional fields of the patients table may be absent; without `visit_end_day` each visit ends on its day. With
+    `hide_unpaid` a visit is known only once it is paid.
     """
 
     def __init__(

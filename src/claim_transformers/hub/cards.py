@@ -40,9 +40,6 @@ def write_model_card(
             the Hub too; others are rivals measured on the same examples.
         repo_id (`str`, *optional*): Name shown in the loading example. Defaults to `checkpoint`.
 
-    Returns:
-        `Path`: The card.
-
     Raises:
         ValueError: If a result is missing or of another type, a value or an interval is not finite, no number was
             measured for the checkpoint itself, one has fewer than 11 examples, or the configuration in the folder has
@@ -51,7 +48,6 @@ def write_model_card(
     Examples:
         >>> write_model_card(".", {"checkpoint": "claim-pt-tiny"})
         Traceback (most recent call last):
-            ...
         ValueError: expected every measured result, found none for: model_class, license, ...
     """
     if not isinstance(results, Mapping):
@@ -111,9 +107,6 @@ def metrics_of_comparison(comparison: Mapping[str, Any], *, task: str, split: st
         comparison (`Mapping`): What `Comparison.to_dict` of the analysis room returns.
         task (`str`): Name of the task.
         split (`str`, *optional*, defaults to `"test"`): Split that was scored.
-
-    Returns:
-        `list[dict]`: One entry per model and metric.
 
     Raises:
         ValueError: If a metric is undefined or has no interval, or the number of examples is hidden.

@@ -26,12 +26,6 @@ def is_allowed(name: str, *, with_code: bool) -> bool:
 def read_strict_json(path: Path) -> dict[str, Any]:
     """Read a JSON object as the standard has it: UTF-8, one object, every key once, no NaN, nothing behind it.
 
-    Args:
-        path (`Path`): File.
-
-    Returns:
-        `dict`: The object.
-
     Raises:
         PushRefusedError: If the file is anything else. The message holds nothing of it.
     """

@@ -66,16 +66,7 @@ def _wait_before_retry(error: Exception, attempt: int) -> None:
 
 @contextmanager
 def explained(repo_id: str) -> Iterator[None]:
-    """Turn the many errors of the Hub's client into one that says what to do.
-
-    Examples:
-        >>> with explained("organisation/model"):
-        ...     raise OfflineModeIsEnabled("HF_HUB_OFFLINE=1")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.hub.errors.HubError: E_HUB: expected a connection for 'organisation/model', found
-        HF_HUB_OFFLINE set: unset it to reach the Hub
-    """
+    """Turn the many errors of the Hub's client into one that says what to do."""
     try:
         yield
     except OfflineModeIsEnabled as error:
@@ -105,7 +96,6 @@ def last_commit(
         40
         >>> last_commit(public, "organisation/model", private=True)
         Traceback (most recent call last):
-            ...
         claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected a private repository, found
         'organisation/model' to be public: make it private, or pass private=False
     """

@@ -54,9 +54,6 @@ def push_dataset(
             Whether columns may leave that are no tokens and no labels. Meant for simulated claims, and for real ones
             only where the Hub is yours and the data use agreement says so.
 
-    Returns:
-        `CommitInfo`: The commit.
-
     Raises:
         PushRefusedError: If there is a column beside numbers of tokens, visits and labels, or `visit_days` does not
             count from the first visit, and `allow_patient_rows` is not given. Nothing has been sent.
@@ -67,7 +64,6 @@ def push_dataset(
         >>> patients = DatasetDict(train=Dataset.from_dict({"patient_id": ["1"], "visit_day": [[0]]}))
         >>> push_dataset(patients, "organisation/claims")
         Traceback (most recent call last):
-            ...
         claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected numbers in the columns input_ids, ...,
         labels alone, found the columns patient_id, visit_day: remove them, or pass allow_patient_rows=True for ...
     """

@@ -25,15 +25,7 @@ def write_draft_card(
     dataset: str | None = None,
     **card_data: Any,
 ) -> Path:
-    """Write the `README.md` of a run, unless a card that is no draft lies there already.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = write_draft_card(folder, model_class="ClaimModel", settings={}, metrics={"loss": 1}, examples=9)
-        ...     "| loss |" in path.read_text(), "library_name: transformers" in path.read_text()
-        (False, True)
-    """
+    """Write the `README.md` of a run, unless a card that is no draft lies there already."""
     path = Path(folder, CARD_NAME)
     if path.is_file() and _MARK not in path.read_text(encoding="utf-8"):
         return path

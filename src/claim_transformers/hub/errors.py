@@ -6,13 +6,9 @@ class HubError(OSError):
 
     The message starts with `E_HUB`, names the repository and the status, and says what to do. It never holds a token.
 
-    Args:
-        message (`str`): Expected and found, and what to do.
-
     Examples:
         >>> raise HubError("the token has no write permission")
         Traceback (most recent call last):
-            ...
         claim_transformers.hub.errors.HubError: E_HUB: the token has no write permission
     """
 
@@ -28,13 +24,9 @@ class PushRefusedError(ValueError):
 
     The message starts with `E_PUSH_REFUSED` and names the file or the column, never its content.
 
-    Args:
-        message (`str`): What was found where, and what to do.
-
     Examples:
         >>> raise PushRefusedError("found the file 'optimizer.pt'")
         Traceback (most recent call last):
-            ...
         claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: found the file 'optimizer.pt'
     """
 

@@ -36,7 +36,6 @@ def install_checkpoint(name: str, *, cache_dir: str | Path | None = None) -> Pat
     Examples:
         >>> install_checkpoint("claim-pt-missing")
         Traceback (most recent call last):
-            ...
         FileNotFoundError: expected a checkpoint of the store, found no 'claim-pt-missing'. ...
     """
     source = Path(resolve_checkpoint(name))

@@ -78,14 +78,7 @@ def find_private(text: str) -> tuple[str, str] | None:
 
 
 def find_person(text: str) -> tuple[str, str] | None:
-    """Find what tells of a person in a model card.
-
-    Examples:
-        >>> find_person("| ZZ100001 | F | 2012-03-04 |")
-        ('a row that looks like a patient', 'remove it')
-        >>> find_person("| AUROC | 0.7134567890123 | 1,377 |") is None
-        True
-    """
+    """Find what tells of a person in a model card."""
     for pattern, what, cure in _IN_CARD:
         if pattern.search(text):
             return what, cure

@@ -111,7 +111,6 @@ def push_folder(
         ...     _ = Path(folder, "training_args.bin").write_bytes(b"")
         ...     push_folder(folder, "organisation/claim-pt-base")
         Traceback (most recent call last):
-            ...
         claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected only the files of a checkpoint, found
         'training_args.bin': ...
     """

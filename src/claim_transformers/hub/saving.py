@@ -91,7 +91,6 @@ def refuse_foreign_code(config: PreTrainedConfig | Mapping[str, Any], *, repo_id
         >>> refuse_foreign_code({"auto_map": {"AutoModel": "modeling_claim.ClaimModel"}})
         >>> refuse_foreign_code({"auto_map": {"AutoModel": "someone/else--modeling.Model"}})
         Traceback (most recent call last):
-            ...
         ValueError: E_FOREIGN_CODE: expected code from the repository itself, found 'AutoModel' pointing to
         'someone/else': load the checkpoint with the installed package, or remove it from auto_map
     """

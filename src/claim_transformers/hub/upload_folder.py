@@ -46,27 +46,9 @@ _CHECKS: dict[str, Callable[[Path], None]] = {
 def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[str]:
     """Copy a saved checkpoint into an empty folder, refusing everything that is not on the list, and write a manifest.
 
-    Args:
-        source (`str` or `Path`): Folder of a saved checkpoint.
-        staging (`str` or `Path`): Empty folder that receives the copy.
-        with_code (`bool`): Whether the model's Python files are allowed.
-
-    Returns:
-        `list[str]`: Names of the staged files, sorted.
-
     Raises:
         PushRefusedError: If the folder holds a file that is not on the list, or an allowed file anything but what a
             checkpoint of this package needs: see `docs/hub.md`. The message names the file and the kind.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as source, tempfile.TemporaryDirectory() as staging:
-        ...     _ = Path(source, "optimizer.pt").write_bytes(b"")
-        ...     stage(source, staging, with_code=False)
-        Traceback (most recent call last):
-            ...
-        claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected only the files of a checkpoint, found
-        'optimizer.pt': remove it, or push a folder made by save_pretrained
     """
     source, staging = Path(source), Path(staging)
     _refuse_forbidden_files(source, with_code=with_code)

@@ -38,13 +38,7 @@ _Tensors: TypeAlias = dict[str, tuple[list[int], bool]]
 
 
 def check_config(path: Path) -> PreTrainedModel | None:
-    """Stop at a configuration with keys or values that its class does not have.
-
-    Args:
-        path (`Path`): `config.json`.
-
-    Returns:
-        `PreTrainedModel` or `None`: The model that it describes, without storage; `None` if no class is named.
+    """Give the model that a `config.json` describes, without storage, or stop at what its class does not have.
 
     Raises:
         PushRefusedError: If the model is not of this package, or there is anything beside what its class saves.
@@ -75,9 +69,6 @@ def check_config(path: Path) -> PreTrainedModel | None:
 
 def check_calibration(path: Path) -> None:
     """Stop at a calibration that is more than two numbers: the steps of a curve are the risks of single patients.
-
-    Args:
-        path (`Path`): `calibration.json`, beside the weights.
 
     Raises:
         PushRefusedError: If it has another method or key, no numbers, or is of other weights.
@@ -126,10 +117,6 @@ def _is_number(value: Any) -> bool:
 
 def check_weights(folder: Path, model: PreTrainedModel | None) -> None:
     """Stop at weights with a tensor, a shape or a remark that the class of the model does not have.
-
-    Args:
-        folder (`Path`): Folder with one or more weight files.
-        model (`PreTrainedModel` or `None`): The model that `config.json` describes.
 
     Raises:
         PushRefusedError: If there is anything beside the tensors of the class, one of them is missing, or a weight is

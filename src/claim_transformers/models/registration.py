@@ -241,15 +241,6 @@ def register() -> None:
     With them go the tasks of `pipeline`, the names of the store, and what LoRA of `peft` adapts by default.
 
     Calling it again changes nothing.
-
-    Examples:
-        >>> register()
-        >>> from transformers import AutoConfig, AutoModelForTokenClassification
-        >>> config = AutoConfig.for_model("claim", hidden_size=8, num_hidden_layers=1)
-        >>> type(AutoModelForTokenClassification.from_config(config)).__name__
-        'ClaimForVisitClassification'
-        >>> type(AutoConfig.for_model("claim_recurrent", architecture="retain")).__name__
-        'RecurrentConfig'
     """
     if _FINDER in sys.meta_path:
         return

@@ -76,9 +76,6 @@ def report_adt(
         overwrite (`bool`, *optional*, defaults to `False`): Whether a report at `out` may be replaced.
         raw_counts (`bool`, *optional*, defaults to `False`): Whether the page shows counts of 1 to 10.
 
-    Returns:
-        [`AdtSummary`]: Counts.
-
     Raises:
         OSError: If there is no checkpoint under that name.
         ValueError: If it has not one outcome.
@@ -91,7 +88,6 @@ def report_adt(
     Examples:
         >>> report_adt("feed.hl7", "claims", "/nowhere", "out")
         Traceback (most recent call last):
-            ...
         OSError: ...
     """
     scorer = StayScorer(checkpoint, rules or SpeakRules())

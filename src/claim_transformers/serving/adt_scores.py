@@ -37,12 +37,7 @@ _Floats = NDArray[np.float64]
 
 
 class StayScorer:
-    """A checkpoint that scores stays at their discharge, by the rules under which cards speak.
-
-    Args:
-        checkpoint (`str` or `Path`): A fine-tuned classifier of one outcome.
-        rules (`SpeakRules`): When it may speak.
-    """
+    """A fine-tuned classifier of one outcome that scores stays at their discharge, by the rules of cards."""
 
     def __init__(self, checkpoint: str | Path, rules: SpeakRules) -> None:
         self.rules = rules

@@ -62,7 +62,6 @@ def read_adt(feed: str | Path, *, id_type: str | None = None) -> AdtFeed:
     Examples:
         >>> read_adt("/nowhere")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a file or a folder of ADT messages ...
     """
     # Engine: what its memory does not hold is spilled.

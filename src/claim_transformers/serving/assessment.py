@@ -120,7 +120,6 @@ class Assessor:
     Examples:
         >>> Assessor("/nowhere", "Readmission")
         Traceback (most recent call last):
-            ...
         OSError: ...
     """
 

@@ -113,21 +113,13 @@ class Limits(_Section, frozen=True, kw_only=True):
 
 
 class SpeakRules(_Section, frozen=True, kw_only=True):
-    """When the model may speak of a patient.
+    """When the model may speak of a patient."""
 
-    Args:
-        newest_claim_days (`int`): Age in days of the newest claim at most.
-        unknown_code_share (`float`): Share of the codes in view that the checkpoint does not know, at most.
-        unreadable_share (`float`): Share of the claim lines that could not be used, at most.
-        look_back_days (`int`): Days before the date whose enrolment is counted.
-        needs_stay (`bool`): Whether the model was taught to stand on a discharge, and speaks nowhere else.
-    """
-
-    newest_claim_days: int = 400
-    unknown_code_share: float = 0.2
-    unreadable_share: float = 0.5
-    look_back_days: int = 365
-    needs_stay: bool = False
+    newest_claim_days: int = 400  # Age in days of the newest claim at most.
+    unknown_code_share: float = 0.2  # Share of the codes in view that the checkpoint does not know, at most.
+    unreadable_share: float = 0.5  # Share of the claim lines that could not be used, at most.
+    look_back_days: int = 365  # Days before the date whose enrolment is counted.
+    needs_stay: bool = False  # Whether the model was taught to stand on a discharge, and speaks nowhere else.
 
     def __post_init__(self) -> None:
         shares = (self.unknown_code_share, self.unreadable_share)
@@ -174,7 +166,6 @@ class ServeConfig(_Section, frozen=True, kw_only=True):
         ('http://127.0.0.1:8080', 'http://127.0.0.1:8080/cds-services/claims-risk')
         >>> ServeConfig(base_url="http://cds.example.org", outcome="Death", feedback_file="f")
         Traceback (most recent call last):
-            ...
         ValueError: expected an https address as base_url (http on a loopback address alone), found another
     """
 
@@ -226,9 +217,6 @@ def load_config(path: str | Path) -> ServeConfig:
     Args:
         path (`str` or `Path`): The file.
 
-    Returns:
-        [`ServeConfig`]: The configuration.
-
     Raises:
         OSError: If there is no such file.
         ValueError: If it is no YAML, a name is unknown or missing, or a value does not fit. The message says where.
@@ -236,7 +224,6 @@ def load_config(path: str | Path) -> ServeConfig:
     Examples:
         >>> load_config("/nowhere/serve.yaml")
         Traceback (most recent call last):
-            ...
         FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/serve.yaml'
     """
     path = Path(path)

@@ -32,7 +32,6 @@ class IndexStay:
         6
         >>> IndexStay(dt.date(2024, 3, 3), dt.date(2024, 3, 9))
         Traceback (most recent call last):
-            ...
         ValueError: expected a stay that ends on or after its first day, found one that ends before
     """
 

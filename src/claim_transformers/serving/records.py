@@ -21,19 +21,12 @@ _AMOUNTS = pa.list_(pa.float64())
 
 @dataclass(frozen=True)
 class PatientRecord:
-    """What is known of a patient on a day.
+    """What is known of a patient on a day."""
 
-    Args:
-        table (`pa.Table`): One row that a tokenizer takes, without the patient's id; none without a visit.
-        enrolled_days (`int`, *optional*): Days of enrolment within the look-back, none where that is unknown.
-        last_visit_day (`int`, *optional*): Day of the last visit of the claims, days since 1970-01-01.
-        is_living (`bool`): Whether the patient was born by the day and had not died before it.
-    """
-
-    table: pa.Table
-    enrolled_days: int | None
-    last_visit_day: int | None
-    is_living: bool
+    table: pa.Table  # One row that a tokenizer takes, without the patient's id; none without a visit.
+    enrolled_days: int | None  # Days of enrolment within the look-back, none where that is unknown.
+    last_visit_day: int | None  # Day of the last visit of the claims, days since 1970-01-01.
+    is_living: bool  # Whether the patient was born by the day and had not died before it.
 
 
 def read_record(

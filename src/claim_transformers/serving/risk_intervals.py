@@ -35,15 +35,10 @@ class RiskInterval:
 
 @dataclass(frozen=True)
 class _RiskIntervals:
-    """Groups of validation patients by risk.
+    """Groups of validation patients by risk."""
 
-    Args:
-        edges (`tuple[float, ...]`): Inner edges of the groups, ascending.
-        intervals (`tuple[RiskInterval, ...]`): One more than edges.
-    """
-
-    edges: tuple[float, ...]
-    intervals: tuple[RiskInterval, ...]
+    edges: tuple[float, ...]  # Inner edges of the groups, ascending.
+    intervals: tuple[RiskInterval, ...]  # One more than edges.
 
     def of_risk(self, risk: float) -> RiskInterval:
         """The interval of the group that a calibrated risk falls into."""
@@ -75,7 +70,6 @@ def save_risk_intervals(checkpoint: str | Path, labels: npt.ArrayLike, probabili
     Examples:
         >>> save_risk_intervals("/nowhere", [0, 1], [0.1, 0.2])
         Traceback (most recent call last):
-            ...
         ValueError: expected the folder of a checkpoint, found no config.json at /nowhere
     """
     folder = Path(checkpoint)

@@ -25,41 +25,26 @@ _FORMATS = "claim_transformers.sources.formats"
 
 @dataclass(frozen=True)
 class SourceOption:
-    """One option of a source, a keyword of its function and an option of the command line.
+    """One option of a source, a keyword of its function and an option of the command line."""
 
-    Args:
-        name (`str`): The keyword; `county_crosswalk` is `--county-crosswalk` on the command line.
-        kind (`type`): `bool`, `int`, `str` or `Path`.
-        help (`str`): What it does, for the command line.
-        default (*optional*): As in the function; a `bool` is `False`.
-        is_on_command_line (`bool`, *optional*, defaults to `True`): Whether it can be given there.
-        is_of_fetching (`bool`, *optional*, defaults to `False`): Whether it says only what to fetch, and from where.
-    """
-
-    name: str
-    kind: type
-    help: str
-    default: bool | int | str | None = None
-    is_on_command_line: bool = True
-    is_of_fetching: bool = False
+    name: str  # The keyword; `county_crosswalk` is `--county-crosswalk` on the command line.
+    kind: type  # `bool`, `int`, `str` or `Path`.
+    help: str  # What it does, for the command line.
+    default: bool | int | str | None = None  # As in the function; a `bool` is `False`.
+    is_on_command_line: bool = True  # Whether it can be given there.
+    is_of_fetching: bool = False  # Whether it says only what to fetch, and from where.
 
 
 @dataclass(frozen=True)
 class Stageable:
-    """What the store of deliveries has to know of a source.
+    """What the store of deliveries has to know of a source."""
 
-    Args:
-        find (`str`): `module:function` of `(path, **options)` that lists raw table, file and `Layout` of every file.
-        keys (`tuple[tuple[str, ...], ...]`): Raw columns by which rows of a claim or person are known again; of each
-            table the first that it has counts. A file that repeats most of a load is its correction.
-        options (`tuple[str, ...]`, *optional*): Options of the source that `find` takes.
-        repeatable (`tuple[str, ...]`, *optional*): Raw tables whose content may come again under another name, because
-            their rows say what they are about.
-    """
-
-    find: str
+    find: str  # `module:function` of `(path, **options)` that lists raw table, file and `Layout` of every file.
+    # Raw columns by which rows of a claim or person are known again; of each table the first that it has counts. A
+    # file that repeats most of a load is its correction.
     keys: tuple[tuple[str, ...], ...]
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()  # Options of the source that `find` takes.
+    # Raw tables whose content may come again under another name, because their rows say what they are about.
     repeatable: tuple[str, ...] = ()
 
 
@@ -67,42 +52,31 @@ class Stageable:
 class Source:
     """A raw format. One of `read` and `publish` is given.
 
-    Args:
-        name (`str`): What a user calls it, such as `"cms-rif"`.
-        help (`str`): What it is, in one line.
-        read (`str`, *optional*): `module:function` of a [`sources.pipeline.contract.SourceReader`].
-        publish (`str`, *optional*): `module:function` that publishes patients by itself, for a format without claims.
-        options (`tuple[SourceOption, ...]`, *optional*): What the function takes beside the path.
-        layouts (`Path`, *optional*): Folder of layout files.
-        stageable ([`Stageable`], *optional*): What the store of deliveries has to know; without it it takes no files.
-        drug_table (`str`, *optional*): File beside the raw ones that names the ingredient of each product, as a table
-            of `ndc9` and `ingredient`; it is read where no other is given.
-        fetches (`bool`, *optional*, defaults to `False`): Whether it fetches public files itself if no path is given.
-        path_help (`str`, *optional*, defaults to `"Folder of raw files."`): What its path is, for the command line.
-        inputs (`str`, *optional*): `module:function` that lists the files that a path names, where the path is no
-            folder of them; a cache knows the claims again by these.
-        is_by_patient (`bool`, *optional*, defaults to `False`): Whether its reader, given the rows of some patients,
-            makes of them what it makes of them among all, so that Spark may cut the rows by patient.
-        stage (`str`, *optional*): `module:function` of `(connection, path, layout, scratch)` that stages one of the
-            files that the reader asks for and says what stands in it, where that is not the work of `stage_files`;
-            the column `key_patient` of its rows says whose they are.
-
     Raises:
         ValueError: If not exactly one of `read` and `publish` is given.
     """
 
-    name: str
-    help: str
-    read: str | None = None
-    publish: str | None = None
-    options: tuple[SourceOption, ...] = ()
-    layouts: Path | None = None
-    stageable: Stageable | None = None
+    name: str  # What a user calls it, such as `"cms-rif"`.
+    help: str  # What it is, in one line.
+    read: str | None = None  # `module:function` of a [`sources.pipeline.contract.SourceReader`].
+    publish: str | None = None  # `module:function` that publishes patients by itself, for a format without claims.
+    options: tuple[SourceOption, ...] = ()  # What the function takes beside the path.
+    layouts: Path | None = None  # Folder of layout files.
+    stageable: Stageable | None = None  # What the store of deliveries has to know; without it it takes no files.
+    # File beside the raw ones that names the ingredient of each product, as a table of `ndc9` and `ingredient`; it is
+    # read where no other is given.
     drug_table: str | None = None
-    fetches: bool = False
-    path_help: str = "Folder of raw files."
+    fetches: bool = False  # Whether it fetches public files itself if no path is given.
+    path_help: str = "Folder of raw files."  # What its path is, for the command line.
+    # `module:function` that lists the files that a path names, where the path is no folder of them; a cache knows the
+    # claims again by these.
     inputs: str | None = None
+    # Whether its reader, given the rows of some patients, makes of them what it makes of them among all, so that Spark
+    # may cut the rows by patient.
     is_by_patient: bool = False
+    # `module:function` of `(connection, path, layout, scratch)` that stages one of the files that the reader asks for
+    # and says what stands in it, where that is not the work of `stage_files`; the column `key_patient` of its rows
+    # says whose they are.
     stage: str | None = None
 
     def __post_init__(self) -> None:
@@ -116,9 +90,22 @@ class Source:
         reader: SourceReader = load_function(self.read)
         return reader
 
-    def read_layouts(self) -> dict[str, FileLayout]:
-        """Read the layout files by name, none if the format has none."""
-        return {} if self.layouts is None else dict(_read_own_layouts(self.layouts))
+    def read_layouts(self, folder: str | Path | None = None) -> dict[str, FileLayout]:
+        """Read the layout files by name, if the format has any; those of a folder need every column of its own."""
+        own = {} if self.layouts is None else dict(_read_own_layouts(self.layouts))
+        if folder is None:
+            return own
+        from claim_transformers.codes.errors import ClaimDataError
+        from claim_transformers.sources.pipeline.layout_files import read_layouts
+
+        given = read_layouts(folder)
+        for name, layout in own.items():
+            if name not in given or (lacking := sorted(set(layout.names) - set(given[name].names))):
+                found = f"one without {lacking[0]}" if name in given else "none"
+                raise ClaimDataError(
+                    "E_LAYOUT_FILE", f"expected {name}.yaml with every column of the format in {folder}, found {found}"
+                )
+        return {name: given[name] for name in own}
 
     def check_options(self, given: Iterable[str]) -> None:
         """Raise `ValueError` if a name is none of the options."""
@@ -136,17 +123,10 @@ def _read_own_layouts(folder: Path) -> dict[str, FileLayout]:
 
 
 def sources() -> Mapping[str, Source]:
-    """List the sources, one for each folder of `sources/formats`.
-
-    Returns:
-        `Mapping[str, Source]`: By name, in alphabetical order.
+    """List the sources by name, in alphabetical order, one for each folder of `sources/formats`.
 
     Raises:
         ValueError: If a folder registers no `SOURCE`, or two of them the same name.
-
-    Examples:
-        >>> list(sources())
-        ['cclf', 'cms-rif', 'fhir-eob', 'meds', 'mimic3', 'omop', 'simulated', 'synpuf', 'synthea', 'tables', 'tuva']
     """
     found: dict[str, Source] = {}
     for module in pkgutil.iter_modules(import_module(_FORMATS).__path__, prefix=f"{_FORMATS}."):

@@ -36,7 +36,6 @@ class Architecture:
         64
         >>> Architecture({"hidden_sise": 64}, {})
         Traceback (most recent call last):
-            ...
         ValueError: expected fields of ClaimConfig, found 'hidden_sise'
     """
 
@@ -58,9 +57,6 @@ class Architecture:
 
         Args:
             path (`str` or `Path`): JSON file, or `claim-pt-base` or `medicare-encoder-base`, which ship.
-
-        Returns:
-            [`Architecture`]: Its content.
 
         Raises:
             ValueError: If the file holds other names.
@@ -93,9 +89,6 @@ class Architecture:
             form ([`ClaimForm`], *optional*): How claims are written; [`find_form`] reads that of sequences.
             min_patients (`int`, *optional*, defaults to `11`): Smallest number of patients behind a token.
 
-        Returns:
-            [`ClaimTokenizer`]: The tokenizer.
-
         Examples:
             >>> patient = {"visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
             >>> len(Architecture({}, {"time_tokens": "none"}).train_tokenizer([patient] * 11)) > 3
@@ -111,9 +104,6 @@ class Architecture:
         Args:
             tokenizer ([`ClaimTokenizer`]): Gives the numbers of tokens and categories.
             **changes: Further fields, such as `num_labels`.
-
-        Returns:
-            [`ClaimConfig`]: The configuration.
 
         Examples:
             >>> tokenizer = ClaimTokenizer({"SEX/F": 3, "TYPE/OP": 4})

@@ -43,7 +43,6 @@ class ClaimTrainingArguments(TrainingArguments):
         False
         >>> ClaimTrainingArguments(output_dir=tempfile.mkdtemp(), use_cpu=True, expected_world_size=2)
         Traceback (most recent call last):
-            ...
         ValueError: expected 2 processes, found 1: ...
     """
 

@@ -14,9 +14,6 @@ def describe_backoffs(tokenizer: Any, examples: "pa.Table | datasets.Dataset") -
         tokenizer (`ClaimTokenizer`): The tokenizer of a model.
         examples (`pa.Table` or `datasets.Dataset`): Examples of a cohort.
 
-    Returns:
-        `str`: One line.
-
     Examples:
         >>> import pyarrow as pa
         >>> from claim_transformers.models.claim import ClaimTokenizer

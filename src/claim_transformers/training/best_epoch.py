@@ -54,10 +54,6 @@ class BestEpoch(TrainerCallback):
 
     A cohort is fitted in seconds, and `Trainer` would write a checkpoint of every epoch to disk.
 
-    Args:
-        patience (`int`, *optional*, defaults to `0`): Epochs in a row without progress that end the training; `0`
-            never ends it.
-
     Examples:
         >>> model, best = torch.nn.Linear(1, 1), BestEpoch()
         >>> for epoch, value in enumerate([0.6, 0.8, 0.7], start=1):

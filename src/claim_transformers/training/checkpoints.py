@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import shutil
-import time
 import uuid
 from collections.abc import Collection
 from pathlib import Path
@@ -22,9 +21,6 @@ TRAINER_STATE = "trainer_state.json"
 STAGED_MODEL = "tmp-model"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _LEFT_FOLDER = re.compile(rf"\.(checkpoint-\d+|{STAGED_MODEL})\.(writing|replaced)-[0-9a-f]{{12}}")
-# Weights that safetensors had not written to their end, of runs of an older version; nobody locks them.
-_LEFT_FILE = re.compile(r"\.tmp\w{6}")
-_OLD_SECONDS = 3600.0
 # Without these a loader fails, so they leave first and come back last: what is half replaced is refused by everybody.
 _NAMED_LAST = ("adapter_config.json", "config.json", MANIFEST_NAME)
 _WEIGHTS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")
@@ -38,7 +34,7 @@ def find_valid_checkpoint(output_dir: str | Path, *, needs_best_model: bool = Fa
     """Find the newest checkpoint of a run that is whole, and warn of every newer one that is not.
 
     Every file is compared with the manifest that was written with it, by size and SHA-256. A checkpoint without a
-    manifest, of `transformers.Trainer` or an older version, is passed over: nothing tells whether it is whole.
+    manifest, of `transformers.Trainer`, is passed over: nothing tells whether it is whole.
 
     Args:
         output_dir (`str` or `Path`): Folder of the run, with `checkpoint-10`, `checkpoint-20` and so on.
@@ -78,7 +74,6 @@ def require_valid_checkpoint(checkpoint: str | Path) -> None:
     Examples:
         >>> require_valid_checkpoint("runs/checkpoint-7")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_CHECKPOINT: expected a checkpoint at runs/checkpoint-7, found
         no folder: ...
     """
@@ -146,8 +141,6 @@ def clean_run(output_dir: Path) -> None:
     for path in sorted(output_dir.iterdir()):
         if path.is_dir() and (of := _LEFT_FOLDER.fullmatch(path.name)):
             remove_leftovers(output_dir / of[1])
-        elif path.is_file() and _LEFT_FILE.fullmatch(path.name) and _age_of(path) > _OLD_SECONDS:
-            path.unlink(missing_ok=True)
 
 
 def finish_model(output_dir: Path) -> None:
@@ -216,12 +209,7 @@ def _damage_of_best(checkpoint: Path) -> str | None:
     """What is wrong with the best model so far, if it is in a checkpoint beside this one."""
     best = json.loads((checkpoint / TRAINER_STATE).read_bytes()).get("best_global_step")
     beside = checkpoint.parent / f"checkpoint-{best}"
-    # One that was removed, or that is of an older version, is for the end of the run to judge.
+    # One that was removed, or has no manifest, is for the end of the run to judge.
     is_judged = best is not None and beside != checkpoint and (beside / MANIFEST_NAME).exists()
     damage = damage_of(beside) if is_judged else None
     return None if damage is None else f"in {beside.name}, the best model so far, {damage}"
-
-
-def _age_of(path: Path) -> float:
-    """Seconds since a file was written."""
-    return time.time() - path.stat().st_mtime

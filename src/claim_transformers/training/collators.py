@@ -43,25 +43,10 @@ class ClaimCollator:
 
     Accepts the `pa.Table` that [`TokenizedPatients`] returns, or a list of dictionaries such as the rows of a plain
     `datasets.Dataset` or outputs of the tokenizer. Both give identical batches.
-
-    Args:
-        tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
-        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple, for kernels
-            that like fixed shapes.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> collator = ClaimCollator(SimpleNamespace(pad_token_id=0))
-        >>> rows = [
-        ...     {"input_ids": [5, 6, 7], "visit_ids": [0, 1, 1], "visit_days": [0, 0]},
-        ...     {"input_ids": [5], "visit_ids": [0], "visit_days": [0]},
-        ... ]
-        >>> {name: tensor.tolist() for name, tensor in collator(rows).items()}
-        {'input_ids': [[5, 6, 7], [5, 0, 0]], 'visit_ids': [[0, 1, 1], [0, -1, -1]],
-         'visit_days': [[0, 0], [0, -1]], 'attention_mask': [[1, 1, 1], [1, 0, 0]]}
     """
 
-    tokenizer: "ClaimTokenizer"
+    tokenizer: "ClaimTokenizer"  # Gives the special tokens and says which tokens are clinical codes.
+    # Round the number of tokens and of slots up to a multiple, for kernels that like fixed shapes.
     pad_to_multiple_of: int | None = None
 
     def __call__(self, features: Features) -> dict[str, torch.Tensor]:
@@ -261,11 +246,7 @@ class DataCollatorForMaskedTokens(_KeyedCollator):
     stay as they are; all of them are labels. The `PRINCIPAL/` tokens of their visits become `[MASK]` too.
 
     Args:
-        tokenizer ([`ClaimTokenizer`]): Gives the special tokens and says which tokens are clinical codes.
-        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
-        seed (`int`, *optional*, defaults to `0`): Seed of the masks.
-        epoch (`int`, *optional*, defaults to `0`): Epoch of rows that carry none.
-        backoff_probability (`float`, *optional*, defaults to `0.0`): As in [`DataCollatorForClaimPretraining`].
+        tokenizer, pad_to_multiple_of, seed, epoch, backoff_probability: As in [`DataCollatorForClaimPretraining`].
         mask_probability (`float`, *optional*, defaults to `0.15`): Share of the clinical codes chosen.
 
     Raises:
@@ -318,8 +299,7 @@ class DataCollatorForClaimClassification(ClaimCollator):
     Without a label column the batch has no labels, for prediction.
 
     Args:
-        tokenizer ([`ClaimTokenizer`]): Gives the special tokens.
-        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
+        tokenizer, pad_to_multiple_of: As in [`DataCollatorForClaimPretraining`].
         label_column (`str`, *optional*, defaults to `"label"`): Column with the label; `labels` where it is absent.
 
     Examples:
@@ -350,8 +330,7 @@ class DataCollatorForVisitClassification(ClaimCollator):
     visits in view. Without a label column the batch has no labels, for prediction.
 
     Args:
-        tokenizer ([`ClaimTokenizer`]): Gives the special tokens.
-        pad_to_multiple_of (`int`, *optional*): Round the number of tokens and of slots up to a multiple.
+        tokenizer, pad_to_multiple_of: As in [`DataCollatorForClaimPretraining`].
         label_column (`str`, *optional*, defaults to `"label"`): Column with the labels; `labels` where it is absent.
 
     Examples:

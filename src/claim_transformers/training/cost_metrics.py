@@ -43,8 +43,6 @@ def r2(
     Examples:
         >>> r2([0.0, 10.0, 20.0], [0.0, 10.0, 15.0])
         0.875
-        >>> r2([0.0, 10.0, 1e9], [0.0, 10.0, 0.0], limit=20.0) < 0
-        True
     """
     labels, scores, weights_RN = weighted_rows(labels, scores, weights)
     if limit is not None:
@@ -60,16 +58,7 @@ def r2(
 def mean_absolute_error(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Value:
     """Mean absolute difference of amount and prediction, in US dollars.
 
-    Args:
-        labels (array of shape `(N,)`): Amounts.
-        scores (array of shape `(N,)`): Predicted amounts.
-        weights (array of shape `(N,)` or `(R, N)`, *optional*): Non-negative weights.
-
-    Returns:
-        `float`, or `np.ndarray` of shape `(R,)`: The error, NaN where nothing has weight.
-
-    Raises:
-        ValueError: If shapes differ or a number is not finite.
+    Arguments and errors are those of [`r2`]; NaN stands where nothing has weight.
 
     Examples:
         >>> mean_absolute_error([0.0, 10.0], [2.0, 6.0])
@@ -82,16 +71,7 @@ def mean_absolute_error(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: n
 def predictive_ratio(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Value:
     """Predicted over actual amount of all rows together; 1 is neither too much nor too little.
 
-    Args:
-        labels (array of shape `(N,)`): Amounts.
-        scores (array of shape `(N,)`): Predicted amounts.
-        weights (array of shape `(N,)` or `(R, N)`, *optional*): Non-negative weights.
-
-    Returns:
-        `float`, or `np.ndarray` of shape `(R,)`: The ratio, NaN where nothing was spent.
-
-    Raises:
-        ValueError: If shapes differ or a number is not finite.
+    Arguments and errors are those of [`r2`]; NaN stands where nothing was spent.
 
     Examples:
         >>> predictive_ratio([0.0, 10.0], [2.0, 6.0])
@@ -104,16 +84,8 @@ def predictive_ratio(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.
 def gini(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Value:
     """Gini index of the order that predictions give: how much of the spending the patients in front hold.
 
-    Args:
-        labels (array of shape `(N,)`): Amounts, none below 0.
-        scores (array of shape `(N,)`): Predicted amounts; only their order counts, and rows that tie share.
-        weights (array of shape `(N,)` or `(R, N)`, *optional*): Non-negative weights.
-
-    Returns:
-        `float`, or `np.ndarray` of shape `(R,)`: 0 for a random order; at most the Gini of the amounts themselves.
-
-    Raises:
-        ValueError: If shapes differ or a number is not finite.
+    Arguments and errors are those of [`r2`]. Only the order of predictions counts, and rows that tie share; amounts
+    are not below 0. A random order gives 0, and the Gini of the amounts themselves is the most.
 
     Examples:
         >>> gini([0.0, 0.0, 0.0, 8.0], [1.0, 1.0, 1.0, 2.0]), gini([1.0, 3.0], [1.0, 1.0])
@@ -151,7 +123,6 @@ def top_capture(
         0.5
         >>> top_capture([1.0], [1.0], share=5)
         Traceback (most recent call last):
-            ...
         ValueError: expected a share between 0 and 1, found 5
     """
     labels, scores, weights_RN = weighted_rows(labels, scores, weights)

@@ -22,13 +22,6 @@ class _ClaimMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate is not ty
     `compute(predictions=..., references=...)` gives `{name: value}`. With `clusters`, the patient of each row, it adds
     `name_low`, `name_high` and `name_clusters`. `add_batch` and `evaluate.combine` work as they do for every
     `evaluate.Metric`. Undefined values are `None`.
-
-    Examples:
-        >>> result = Auroc().compute(predictions=[0.1, 0.4, 0.35, 0.8], references=[0, 0, 1, 1])
-        >>> result
-        {'auroc': 0.75}
-        >>> sorted(Brier().compute(predictions=[0.2, 0.7], references=[0, 1], clusters=[1, 2]))
-        ['brier', 'brier_clusters', 'brier_high', 'brier_low']
     """
 
     # The plain function behind the class, and the name of its value.

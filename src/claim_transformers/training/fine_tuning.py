@@ -70,7 +70,6 @@ class FineTuning:
         0.0003
         >>> FineTuning(epochs=0)
         Traceback (most recent call last):
-            ...
         ValueError: expected at least one epoch and one row per batch, found 0 and 32
     """
 

@@ -26,7 +26,6 @@ def require_finite_weights(weights: Iterable[tuple[str, torch.Tensor]]) -> None:
     Examples:
         >>> require_finite_weights([("head", torch.tensor([1.0, float("nan")]))])
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NONFINITE: expected finite weights, found NaN or infinity in
         1 of 1 tensors ('head' first): ...
     """

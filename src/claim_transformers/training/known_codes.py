@@ -120,7 +120,6 @@ def coverage(checkpoint: ClaimTokenizer | str | Path, claims: str | Path) -> Che
     Examples:
         >>> coverage("claim-pt-base", "/nowhere")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: ...
     """
     counts = _count_codes(claims)

@@ -93,15 +93,7 @@ def read_landmarks(features: Features, visit_days: "Int64Array", horizon_days: i
 def horizon_targets(
     tokens: RaggedColumn, visits: RaggedColumn, categories: "Int64Array", tokenizer: "ClaimTokenizer"
 ) -> "Int64Array":
-    """Number what may follow: the category of a code, plus the number of categories on an inpatient visit.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> tokenizer = SimpleNamespace(num_categories=10, convert_tokens_to_ids={"TYPE/IP": 3}.get)
-        >>> tokens, visits = (RaggedColumn(np.array(row), np.array([4])) for row in ([3, 8, 4, 8], [1, 1, 2, 2]))
-        >>> horizon_targets(tokens, visits, np.array([-100, 5, -100, 5]), tokenizer).tolist()
-        [-100, 15, -100, 5]
-    """
+    """Number what may follow: the category of a code, plus the number of categories on an inpatient visit."""
     # A token does not say where it was billed; the type token of its slot does, so slots of all rows are numbered
     # through and each token looks up its own.
     slots_per_row = int(visits.values.max(initial=0)) + 1

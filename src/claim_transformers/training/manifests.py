@@ -26,6 +26,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def json_sha256(content: Any) -> str:
+    """Digest of what is written as JSON, whatever the order of its keys."""
+    return hashlib.sha256(to_json(content, indent=None, sort_keys=True).encode()).hexdigest()
+
+
 def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and SHA-256 of all files of a folder but its manifest, by name."""
     return {
@@ -38,7 +43,7 @@ def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest of a folder that is written to its end and that nobody reads yet."""
     content = {**facts, "format": _FORMAT, "claim_transformers_version": __version__, "files": _describe_files(folder)}
-    content[_DIGEST] = _digest(content)
+    content[_DIGEST] = json_sha256(content)
     (folder / MANIFEST_NAME).write_text(to_json(content, indent=2, sort_keys=True), encoding="utf-8")
 
 
@@ -51,7 +56,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_bytes())
     except ValueError:
         return None
-    is_whole = isinstance(content, dict) and content.pop(_DIGEST, None) == _digest(content)
+    is_whole = isinstance(content, dict) and content.pop(_DIGEST, None) == json_sha256(content)
     return content if is_whole and isinstance(content.get("files"), dict) else None
 
 
@@ -76,7 +81,3 @@ def damage_of(folder: Path) -> str | None:
         if file_sha256(folder / name) != facts["sha256"]:
             return f"{name} has another content than was saved"
     return None
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(to_json(content, indent=None, sort_keys=True).encode()).hexdigest()

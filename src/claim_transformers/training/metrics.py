@@ -91,17 +91,8 @@ def auroc(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike |
 def auprc(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Value:
     """Area under the precision-recall curve as average precision, without interpolation.
 
-    Args:
-        labels (array of shape `(N,)`): 0 or 1.
-        scores (array of shape `(N,)`): Larger means more likely 1.
-        weights (array of shape `(N,)` or `(R, N)`, *optional*): Non-negative weights.
-
-    Returns:
-        `float`, or `np.ndarray` of shape `(R,)`: The area, NaN where no positive has weight. A random score gives the
-        share of positives.
-
-    Raises:
-        ValueError: If shapes differ, a label is not 0 or 1, or a score is not finite.
+    Arguments and errors are those of [`auroc`]. A random score gives the share of positives; NaN stands where no
+    positive has weight.
 
     Examples:
         >>> round(auprc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
@@ -121,16 +112,7 @@ def auprc(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike |
 def brier(labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> Value:
     """Brier score: the mean squared difference of probability and label; smaller is better.
 
-    Args:
-        labels (array of shape `(N,)`): 0 or 1.
-        scores (array of shape `(N,)`): Probabilities of 1.
-        weights (array of shape `(N,)` or `(R, N)`, *optional*): Non-negative weights.
-
-    Returns:
-        `float`, or `np.ndarray` of shape `(R,)`: The score.
-
-    Raises:
-        ValueError: If shapes differ, a label is not 0 or 1, or a score is no probability.
+    Arguments and errors are those of [`auroc`]; scores that are no probabilities are refused too.
 
     Examples:
         >>> brier([0, 1], [0.5, 0.5])

@@ -26,9 +26,6 @@ def pretraining_model(config: "ClaimConfig") -> "ClaimForPreTraining | ClaimForM
     Args:
         config ([`ClaimConfig`]): The configuration.
 
-    Returns:
-        [`ClaimForPreTraining`] or [`ClaimForMaskedLM`]: The model.
-
     Examples:
         >>> from claim_transformers.models.claim import ClaimConfig
         >>> sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1}
@@ -96,9 +93,6 @@ def pretraining_collator(
         cp_mask_probability (`float`, *optional*, defaults to `0.0`): As in [`DataCollatorForClaimPretraining`].
         mask_probability (`float`, *optional*, defaults to `0.15`): As in [`DataCollatorForMaskedTokens`].
         backoff_probability (`float`, *optional*, defaults to `0.0`): As in [`DataCollatorForClaimPretraining`].
-
-    Returns:
-        [`DataCollatorForClaimPretraining`] or [`DataCollatorForMaskedTokens`]: The collator.
 
     Examples:
         >>> from claim_transformers.models.claim import ClaimConfig, ClaimTokenizer

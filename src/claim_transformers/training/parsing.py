@@ -37,7 +37,6 @@ def run_script(main: Callable[..., None], *kinds: Any, arguments: Sequence[str] 
         here
         >>> run_script(lambda given: print(given.claims), Arguments, arguments=["--clams", "here"])
         Traceback (most recent call last):
-            ...
         SystemExit: 2
     """
     status = 2

@@ -39,9 +39,6 @@ def score_binary(
         clusters (array of shape `(N,)`, *optional*): Patient of each row; each row is a patient without it.
         replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates.
 
-    Returns:
-        `dict[str, MetricInterval]`: The metrics by name.
-
     Examples:
         >>> score_binary([0, 0, 1, 1], [0.1, 0.2, 0.8, 0.7], replicates=50)["AUROC"].value
         1.0

@@ -55,9 +55,6 @@ class ResumableTrainer(PublishingTrainer):
             trial (*optional*): As for [`~transformers.Trainer`].
             ignore_keys_for_eval (`list[str]`, *optional*): As for [`~transformers.Trainer`].
 
-        Returns:
-            `TrainOutput`: As [`~transformers.Trainer`] gives it.
-
         Raises:
             ClaimDataError: `E_CHECKPOINT` if the checkpoint is damaged or there is none, `E_NONFINITE` at the first
                 loss or gradient that is not finite, `E_WRITE` if the disk is full.

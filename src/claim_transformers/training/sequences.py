@@ -63,9 +63,6 @@ def make_form(
         bins (`Mapping[str, tuple[float, ...]]`, *optional*): Edges of `PAID` and `LOS`; [`fit_bins`] learns them.
         hide (`Collection[str]`, *optional*): `"sex"`, `"race"`, `"county"`, `"disposition"`.
 
-    Returns:
-        [`ClaimForm`]: The form.
-
     Raises:
         ValueError: If a depth, a system or something to hide is unknown.
         ImportError: If the packages of the code lists are not installed.
@@ -146,9 +143,6 @@ def fit_bins(form: ClaimForm, train: pa.Table, *, num_bins: int = DEFAULT_BINS) 
         form ([`ClaimForm`]): Its depths and what it hides stay.
         train (`pa.Table`): Training examples of a readmission cohort.
         num_bins (`int`, *optional*, defaults to 10): Bins of each number.
-
-    Returns:
-        [`ClaimForm`]: The form with bins.
 
     Raises:
         KeyError: If the examples have no `visit_amount` or `length_of_stay_days`.

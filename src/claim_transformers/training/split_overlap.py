@@ -34,7 +34,6 @@ def require_disjoint_patients(train_dataset: Any, eval_dataset: Any) -> None:
         >>> require_disjoint_patients(train, test)
         >>> require_disjoint_patients(train, datasets.Dataset.from_dict({"patient_digest": [3, 3, 4]}))
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_SPLIT_OVERLAP: expected no patient in both...
     """
     if isinstance(eval_dataset, Mapping):

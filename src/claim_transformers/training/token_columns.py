@@ -24,10 +24,6 @@ _IntArray = npt.NDArray[np.integer]
 class RaggedColumn:
     """One list column: all values of all rows in a row, and how many belong to each.
 
-    Args:
-        values (`np.ndarray`): Values of all rows, one row after the other.
-        lengths (`np.ndarray` of `int64`): Number of values of each row.
-
     Examples:
         >>> column = RaggedColumn(np.array([5, 6, 7]), np.array([1, 2]))
         >>> column.pad(fill=0).tolist()
@@ -36,8 +32,8 @@ class RaggedColumn:
         ([0, 1, 1], [0, 0, 1])
     """
 
-    values: _IntArray
-    lengths: npt.NDArray[np.int64]
+    values: _IntArray  # Values of all rows, one row after the other.
+    lengths: npt.NDArray[np.int64]  # Number of values of each row.
 
     @cached_property
     def row(self) -> npt.NDArray[np.int64]:

@@ -25,7 +25,7 @@ _ROWS_PER_BATCH = 1000
 def tokenize_claims(
     tokenizer: str | Path, claims: str | Path, out: str | Path, *, tasks: SparkTasks | None = None
 ) -> int:
-    """Tokenise the patients of an ingested folder: a shard of tokens for each of its files, by the same name.
+    """Tokenise the patients of an ingested folder, a shard of tokens for each of its files, and count them.
 
     `datasets.load_dataset("parquet", data_files=..., streaming=True)` reads the shards of a split as a stream, of
     which each process of a run reads shards of its own, if there are as many as processes.
@@ -37,9 +37,6 @@ def tokenize_claims(
         tasks ([`SparkTasks`], *optional*): Tokenise in tasks of Spark, for which the three folders lie on a file
             system that every executor shares.
 
-    Returns:
-        `int`: Number of patients.
-
     Raises:
         ClaimDataError: If the folder is not ingested, or `out` is there (`E_EXISTS`).
         OSError: If there is no tokenizer under that name.
@@ -47,7 +44,6 @@ def tokenize_claims(
     Examples:
         >>> tokenize_claims("claim-pt-base", "/nowhere", "tokens")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     files = patient_files(claims)

@@ -171,9 +171,6 @@ def simulate_stays(
         seed (`int`, *optional*, defaults to `0`): Seed.
         stays_per_patient (`float`, *optional*, defaults to `1.8`): Mean number of stays, at least one each.
 
-    Returns:
-        [`SimulatedStays`]: The stays.
-
     Raises:
         KeyError: If the planted group does not exist.
 
@@ -253,9 +250,6 @@ def audit_power(
         level (`float`, *optional*, defaults to `0.05`): Family-wise level of each audit.
         seed (`int`, *optional*, defaults to `0`): Seed of the first population.
         progress (`bool`, *optional*, defaults to `False`): Whether to show a bar.
-
-    Returns:
-        [`AuditPower`]: Counts.
 
     Raises:
         ValueError: If `simulations` is not positive.

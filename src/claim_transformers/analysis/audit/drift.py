@@ -69,32 +69,18 @@ class DriftSample:
 
 @dataclass(frozen=True)
 class PeriodDrift:
-    """One period against the reference.
+    """One period against the reference."""
 
-    Args:
-        period (`str`): Its name, such as `"2010"` or `"2010-03"`.
-        rows (`int`): Its rows.
-        fields (`list[FieldStability]`): Stability of each field.
-        unseen (`UnseenCodes`, *optional*): Codes that the reference did not have.
-        domain_auroc (`MetricInterval`): Of the classifier that tells the period from the reference.
-        domain_p (`float`): Of a domain AUROC of 0.5, corrected over the periods (Holm).
-        estimated (`MetricInterval`, *optional*): AUROC as the probabilities let expect.
-        true (`MetricInterval`, *optional*): AUROC, where labels are known and neither outcome has 1 to 10
-            rows.
-        change (`MetricInterval`, *optional*): Estimated AUROC minus that of the reference.
-        change_p (`float`, *optional*): Of no change, corrected over the periods (Holm).
-    """
-
-    period: str
+    period: str  # Such as `"2010"` or `"2010-03"`.
     rows: int
     fields: list[FieldStability]
-    unseen: UnseenCodes | None
-    domain_auroc: MetricInterval
-    domain_p: float
-    estimated: MetricInterval | None = None
-    true: MetricInterval | None = None
-    change: MetricInterval | None = None
-    change_p: float | None = None
+    unseen: UnseenCodes | None  # Codes that the reference did not have.
+    domain_auroc: MetricInterval  # Of the classifier that tells the period from the reference.
+    domain_p: float  # Of a domain AUROC of 0.5, corrected over the periods (Holm).
+    estimated: MetricInterval | None = None  # AUROC as the probabilities let expect.
+    true: MetricInterval | None = None  # AUROC, where labels are known and neither outcome has 1 to 10 rows.
+    change: MetricInterval | None = None  # Estimated AUROC minus that of the reference.
+    change_p: float | None = None  # Of no change, corrected over the periods (Holm).
 
     @property
     def worst_field(self) -> FieldStability:

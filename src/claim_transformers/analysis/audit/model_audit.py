@@ -97,9 +97,6 @@ def audit_model(
         replicates (`int`, *optional*, defaults to `1000`): Bootstrap replicates, over patients.
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
 
-    Returns:
-        [`ModelAudit`]: The tables.
-
     Raises:
         FileNotFoundError: If there are no predictions of the test split.
         ValueError: If the predictions are not of this cohort.
@@ -107,7 +104,6 @@ def audit_model(
     Examples:
         >>> audit_model("/nowhere", "cohort")
         Traceback (most recent call last):
-            ...
         FileNotFoundError: expected predictions.parquet in 'nowhere', found none; fine-tune or score the model on a
         cohort first
     """

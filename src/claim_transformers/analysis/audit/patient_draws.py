@@ -23,17 +23,11 @@ REPLICATES = 1000
 
 @dataclass(frozen=True)
 class Draws:
-    """Numbers on all rows and in every replicate.
+    """Numbers on all rows and in every replicate."""
 
-    Args:
-        value (`NDArray[float]` of shape `(K,)`): On all rows; NaN where undefined.
-        replicates (`NDArray[float]` of shape `(R, K)`): In each replicate.
-        patients (`int`): Patients that were drawn.
-    """
-
-    value: FloatArray
-    replicates: FloatArray
-    patients: int
+    value: FloatArray  # Shape `(K,)`. On all rows; NaN where undefined.
+    replicates: FloatArray  # In each replicate, shape `(R, K)`.
+    patients: int  # Patients that were drawn.
 
     def interval(self, number: int) -> MetricInterval:
         """Return one number with its 95 % percentile interval."""

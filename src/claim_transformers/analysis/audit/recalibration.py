@@ -32,7 +32,6 @@ class PriorCorrection(Calibration):
         [0.1]
         >>> PriorCorrection(training_share=0.5, true_share=0.0)
         Traceback (most recent call last):
-            ...
         ValueError: expected shares between 0 and 1, found 0.5 and 0.0
     """
 

@@ -30,15 +30,10 @@ _NOISE_REPLICATES = 200
 
 @dataclass(frozen=True)
 class _FieldBins:
-    """Bins of one field, fixed by the reference.
+    """Bins of one field, fixed by the reference."""
 
-    Args:
-        edges (`NDArray[float]`, *optional*): Inner edges of a number; `None` for categories.
-        categories (`list[str]`): Categories of the reference; empty for a number.
-    """
-
-    edges: FloatArray | None
-    categories: tuple[str, ...]
+    edges: FloatArray | None  # Inner edges of a number; `None` for categories.
+    categories: tuple[str, ...]  # Categories of the reference; empty for a number.
 
     @classmethod
     def of_reference(cls, values: npt.ArrayLike, *, bins: int = 10) -> "_FieldBins":
@@ -77,19 +72,12 @@ class _FieldBins:
 
 @dataclass(frozen=True)
 class FieldStability:
-    """The index of one field in one period.
-
-    Args:
-        field (`str`): Name.
-        index (`float`): Population stability index.
-        noise (`float`): What samples of the reference's own patients stay below, but for chance.
-        unseen (`float`): Share of rows with a category that the reference has not; 0 for numbers.
-    """
+    """The index of one field in one period."""
 
     field: str
-    index: float
-    noise: float
-    unseen: float
+    index: float  # Population stability index.
+    noise: float  # What samples of the reference's own patients stay below, but for chance.
+    unseen: float  # Share of rows with a category that the reference has not; 0 for numbers.
 
     @property
     def verdict(self) -> str:
@@ -136,17 +124,12 @@ def field_stability(
 
 @dataclass(frozen=True)
 class UnseenCodes:
-    """Codes of a period that the reference did not have.
+    """Codes of a period that the reference did not have."""
 
-    Args:
-        occurrences (`float`): Their share of all codes in all visits.
-        distinct (`float`): Their share of the different codes.
-        backed_off (`float`, *optional*): Share of all codes for which a tokenizer has no token of their own, so that a
-            shorter code, a category or the system stands in.
-    """
-
-    occurrences: float
-    distinct: float
+    occurrences: float  # Their share of all codes in all visits.
+    distinct: float  # Their share of the different codes.
+    # Share of all codes for which a tokenizer has no token of their own, so that a shorter code, a category or the
+    # system stands in.
     backed_off: float | None = None
 
 

@@ -39,21 +39,14 @@ _AREAS = 2
 
 @dataclass(frozen=True)
 class _GroupColumns:
-    """What the weights of the rows are multiplied with.
+    """What the weights of the rows are multiplied with."""
 
-    Args:
-        rows (`NDArray[float]` of shape `(N, 5 + 9 G)`): Sums over everybody, then of each group its five sums, the
-            two of an equally good model, and the share of each row in two areas.
-        areas (`NDArray[float]` of shape `(2, G)`): These areas on all rows.
-        log_odds (`NDArray[float]` of shape `(G,)`): Observed log odds of each group less those of the rest.
-        slopes (`NDArray[float]` of shape `(2, G)`): By how much recall and false alarms of an equally good model grow
-            with these.
-    """
-
+    # Sums over everybody, then of each group its five sums, the two of an equally good model, and the share of each
+    # row in two areas, shape `(N, 5 + 9 G)`.
     rows: FloatArray
-    areas: FloatArray
-    log_odds: FloatArray
-    slopes: FloatArray
+    areas: FloatArray  # These areas on all rows, shape `(2, G)`.
+    log_odds: FloatArray  # Observed log odds of each group less those of the rest, shape `(G,)`.
+    slopes: FloatArray  # By how much recall and false alarms of an equally good model grow with these, shape `(2, G)`.
 
 
 def group_members(

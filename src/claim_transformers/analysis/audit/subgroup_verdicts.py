@@ -36,24 +36,16 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Gap:
-    """One metric of one group against all other rows.
+    """One metric of one group against all other rows."""
 
-    Args:
-        metric (`str`): Name out of `METRICS`.
-        value (`MetricInterval`): Of the group.
-        gap (`MetricInterval`): Of the group minus that of all other rows.
-        excess (`MetricInterval`): Of the group minus what a calibrated model would show that is as good in the group
-            as elsewhere; for observed/expected that is 1.
-        p (`float`, *optional*): Of no bias, of the metrics that are tested; `None` where there is too little.
-        verdict (`str`, *optional*): The bias, where the group has one and it shows in this metric.
-    """
-
-    metric: str
-    value: MetricInterval
-    gap: MetricInterval
+    metric: str  # Name out of `METRICS`.
+    value: MetricInterval  # Of the group.
+    gap: MetricInterval  # Of the group minus that of all other rows.
+    # Of the group minus what a calibrated model would show that is as good in the group as elsewhere; for
+    # observed/expected that is 1.
     excess: MetricInterval
-    p: float | None = None
-    verdict: str | None = None
+    p: float | None = None  # Of no bias, of the metrics that are tested; `None` where there is too little.
+    verdict: str | None = None  # The bias, where the group has one and it shows in this metric.
 
     @property
     def expected_gap(self) -> float | None:

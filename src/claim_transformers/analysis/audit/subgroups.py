@@ -51,29 +51,18 @@ _MIN_CLASS_PATIENTS = 20
 
 @dataclass(frozen=True)
 class Subgroup:
-    """One group of one attribute.
+    """One group of one attribute."""
 
-    Args:
-        attribute (`str`): Such as `"race"`.
-        group (`str`): Its value.
-        patients (`int`): Distinct patients.
-        rows (`int`): Rows, such as index stays.
-        events (`int`): Rows with the outcome.
-        gaps (`list[Gap]`): One per metric.
-        p (`float`, *optional*): Of no bias; `None` where there is too little.
-        p_holm (`float`, *optional*): The same, corrected over groups.
-        verdict (`str`): `"bias against it: ..."`, `"bias: ..."`, `"no bias found"`, `"too few to tell"`, or `"no other
-            group to compare with"`.
-    """
-
-    attribute: str
-    group: str
-    patients: int
-    rows: int
-    events: int
-    gaps: Sequence[Gap]
-    p: float | None
-    p_holm: float | None
+    attribute: str  # Such as `"race"`.
+    group: str  # Its value.
+    patients: int  # Distinct patients.
+    rows: int  # Rows, such as index stays.
+    events: int  # Rows with the outcome.
+    gaps: Sequence[Gap]  # One per metric.
+    p: float | None  # Of no bias; `None` where there is too little.
+    p_holm: float | None  # The same, corrected over groups.
+    # `"bias against it: ..."`, `"bias: ..."`, `"no bias found"`, `"too few to tell"`, or `"no other group to compare
+    # with"`.
     verdict: str
 
     @property
@@ -109,11 +98,7 @@ class SubgroupAudit:
     level: float = LEVEL
 
     def biases(self) -> list[tuple[str, str, Gap]]:
-        """Return the gaps in which a bias shows.
-
-        Returns:
-            `list[tuple[str, str, Gap]]`: Attribute, group and gap.
-        """
+        """Return the gaps in which a bias shows."""
         return [(found.attribute, found.group, gap) for found in self.subgroups for gap in found.gaps if gap.verdict]
 
 

@@ -68,9 +68,6 @@ class ThresholdResult:
 
         Args:
             name (`str`): Name of the model.
-
-        Returns:
-            `dict`: Cells by column.
         """
         totals = {whole: sum(self.counts[part] for part in parts) for whole, parts in _SUMS.items()}
         sums = [(whole, list(parts)) for whole, parts in _SUMS.items()]
@@ -230,9 +227,6 @@ def threshold_table(results: dict[str, ThresholdResult], *, title: str = "At the
     Args:
         results (`dict[str, ThresholdResult]`): Results by name of the model.
         title (`str`, *optional*): Heading.
-
-    Returns:
-        [`ResultTable`]: One row per model.
 
     Raises:
         ValueError: If there is no model.

@@ -45,22 +45,8 @@ def explain(
 ) -> Explanation:
     """Explain the prediction of one patient, see [`explain_patients`].
 
-    Args:
-        model ([`ClaimForSequenceClassification`]): The classifier.
-        tokenizer ([`ClaimTokenizer`]): Its tokenizer.
-        patient (`Mapping`): What the tokenizer takes: `age`, `sex` and `visits`, or a row of the patients table.
-        target (`int` or `str`, *optional*): As in [`explain_patients`].
-        method (`"integrated"` or `"gradient"`, *optional*, defaults to `"integrated"`): As in [`explain_patients`].
-        steps (`int`, *optional*, defaults to `16`): As in [`explain_patients`].
-        most_steps (`int`, *optional*, defaults to `256`): As in [`explain_patients`].
-        tolerance (`float`, *optional*, defaults to `0.001`): As in [`explain_patients`].
-        calibration ([`Calibration`], *optional*): As in [`explain_patients`].
-
-    Returns:
-        [`Explanation`]: Base, prediction and contributions.
-
-    Raises:
-        ValueError: As [`explain_patients`] does.
+    Arguments and errors are those of [`explain_patients`]; one patient is what the tokenizer takes, or a row of the
+    patients table.
 
     Examples:
         >>> from claim_transformers.models.claim import ClaimConfig

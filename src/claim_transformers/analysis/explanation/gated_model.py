@@ -21,21 +21,13 @@ from claim_transformers.models.claim.losses_claim import amounts_of_logits
 
 @dataclass(frozen=True)
 class PatientBatch:
-    """Padded patients, with what does not change from step to step.
+    """Padded patients, with what does not change from step to step."""
 
-    Args:
-        input_ids (`torch.LongTensor` of shape `(B, T)`): Tokens.
-        visit_ids (`torch.LongTensor` of shape `(B, T)`): Slot of each token, -1 for padding.
-        visit_days (`torch.LongTensor` of shape `(B, V)`): Day of each slot, -1 for padding.
-        skip_average (`torch.FloatTensor` of shape `(B, K)`): What the code skip adds for average codes.
-        skip_change (`torch.FloatTensor` of shape `(B, T, K)`): What it adds more for each token itself.
-    """
-
-    input_ids: Tensor
-    visit_ids: Tensor
-    visit_days: Tensor
-    skip_average: Tensor
-    skip_change: Tensor
+    input_ids: Tensor  # Tokens, shape `(B, T)`.
+    visit_ids: Tensor  # Slot of each token, -1 for padding, shape `(B, T)`.
+    visit_days: Tensor  # Day of each slot, -1 for padding, shape `(B, V)`.
+    skip_average: Tensor  # What the code skip adds for average codes, shape `(B, K)`.
+    skip_change: Tensor  # What it adds more for each token itself, shape `(B, T, K)`.
 
     def take(self, rows: Tensor) -> "PatientBatch":
         """Copies of some of the patients."""

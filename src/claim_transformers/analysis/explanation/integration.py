@@ -20,19 +20,12 @@ _APART = 1e-4
 
 @dataclass(frozen=True)
 class Contributions:
-    """What each token of each patient added to the prediction.
+    """What each token of each patient added to the prediction."""
 
-    Args:
-        base (`torch.FloatTensor` of shape `(B,)`): Prediction for average codes.
-        prediction (`torch.FloatTensor` of shape `(B,)`): Prediction of the model.
-        tokens (`torch.FloatTensor` of shape `(B, T)`): Contributions, 0 for padding.
-        steps (`torch.LongTensor` of shape `(B,)`): Steps of the integral; 0 where there was none.
-    """
-
-    base: Tensor
-    prediction: Tensor
-    tokens: Tensor
-    steps: Tensor
+    base: Tensor  # Prediction for average codes, shape `(B,)`.
+    prediction: Tensor  # Prediction of the model, shape `(B,)`.
+    tokens: Tensor  # Contributions, 0 for padding, shape `(B, T)`.
+    steps: Tensor  # Shape `(B,)`. Steps of the integral; 0 where there was none.
 
     @property
     def gap(self) -> Tensor:

@@ -29,12 +29,7 @@ def outcome_prefixes(definition: Mapping[str, Any]) -> tuple[Sequence[str], list
 
 
 def _plain_prefixes(entries: Sequence[str]) -> list[str]:
-    """Write a set of codes as beginnings of codes alone, by the public list of a system that has wildcards in it.
-
-    Examples:
-        >>> _plain_prefixes(["ICD9CM/E95[0-1]", "not ICD9CM/E9501", "HCPCS/992"])
-        ['HCPCS/992', 'ICD9CM/E9500', 'ICD9CM/E9502', ...]
-    """
+    """Write a set of codes as beginnings of codes alone, by the public list of a system that has wildcards in it."""
     with_signs = {entry.removeprefix(NOT).partition("/")[0] for entry in entries if not is_plain(entry)}
     found = [entry for entry in entries if entry.partition("/")[0] not in with_signs and is_plain(entry)]
     for system in sorted(with_signs):

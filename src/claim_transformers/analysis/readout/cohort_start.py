@@ -26,9 +26,6 @@ def start_on_cohort(
         train (`datasets.Dataset`): Training split of the cohort, not tokenised.
         seed (`int`, *optional*, defaults to `0`): Seed of the folds of a start at the head.
 
-    Returns:
-        `tuple[ClaimForSequenceClassification, ClaimTokenizer]`: The classifier and its tokenizer.
-
     Raises:
         OSError: If there is no such checkpoint, or no definition of the cohort for a start at the head.
         ValueError: If the form of the cohort is not that of the checkpoint, or as the start itself raises it.

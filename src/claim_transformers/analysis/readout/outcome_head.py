@@ -38,15 +38,10 @@ _Question = Literal["horizon", "next_visit"]
 
 @dataclass(frozen=True)
 class Readout:
-    """Rows of a pretraining decoder.
+    """Rows of a pretraining decoder."""
 
-    Args:
-        weight (`torch.FloatTensor` of shape `(outputs, hidden)`): One row per output.
-        bias (`torch.FloatTensor` of shape `(outputs,)`): Its bias.
-    """
-
-    weight: torch.Tensor
-    bias: torch.Tensor
+    weight: torch.Tensor  # One row per output, shape `(outputs, hidden)`.
+    bias: torch.Tensor  # Its bias, shape `(outputs,)`.
 
     def apply(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """What the rows say of patient vectors, `(patients, outputs)`."""

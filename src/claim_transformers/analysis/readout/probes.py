@@ -89,9 +89,6 @@ def fit_linear_probe(
         name (`str`, *optional*, defaults to `"Claim-PT Start"`): Name for tables.
         seed (`int`, *optional*, defaults to `0`): Seed of the solver.
 
-    Returns:
-        `BaselineResult`: Scores of every split.
-
     Raises:
         ValueError: If the training split has one class only.
 

@@ -78,9 +78,6 @@ def start_from_architecture(
         num_labels (`int`, *optional*, defaults to `2`): Classes, or labels per patient.
         **changes: Other fields of [`ClaimConfig`].
 
-    Returns:
-        `tuple[ClaimForSequenceClassification, ClaimTokenizer]`: The classifier and its tokenizer.
-
     Raises:
         ValueError: If the file holds other names than `model` and `tokenizer`, or one of theirs is unknown.
     """

@@ -21,10 +21,9 @@ def population_reasons(
 ) -> ResultTable:
     """Explain a sample of patients, and add up what each code contributed to their predictions.
 
-    Returns:
-        [`ResultTable`]: One row per code or category that at least 11 of them hold, those first that move predictions
-        most: in how many `patients`, by how much on the `average of all`, and on the average `where present`, where
-        the sign says which way. Empty where fewer than 11 patients are there.
+    There is one row per code or category that at least 11 of them hold, those first that move predictions most: in how
+    many `patients`, by how much on the `average of all`, and on the average `where present`, where the sign says which
+    way. It is empty where fewer than 11 patients are there.
     """
     first = np.unique(pc.rank(examples["patient_id"], tiebreaker="dense").to_numpy(), return_index=True)[1]
     generator = np.random.Generator(np.random.Philox(key=seed))

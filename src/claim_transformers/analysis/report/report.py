@@ -84,9 +84,6 @@ def write_report(
         raw_counts (`bool`): Whether counts of 1 to 10 are shown, what gives them away, and a map with a point for
             each patient: for simulated claims, and where patients may be seen.
 
-    Returns:
-        `Comparison`: The table of models.
-
     Raises:
         FileNotFoundError: If the cohort or every prediction is missing.
         ValueError: If there is no model of that name, or predictions are not of the cohort.

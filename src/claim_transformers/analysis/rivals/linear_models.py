@@ -26,19 +26,12 @@ MAX_ITERATIONS = 2000
 
 @dataclass(frozen=True)
 class _LinearFit:
-    """A fitted logistic regression and what it says of each split.
+    """A fitted logistic regression and what it says of each split."""
 
-    Args:
-        scores (`dict[str, NDArray[float]]`): Probabilities per split, of shape `(N,)`, or `(N, K)` for many labels.
-        inverse_penalty (`float`): The `C` of scikit-learn that was taken.
-        validation_loss (`float` or `None`): Log loss on the validation split; `None` where it has no row.
-        weights (`NDArray[float]` of shape `(F,)` or `(F, K)`): One weight per feature, and label.
-    """
-
-    scores: Mapping[str, FloatArray]
-    inverse_penalty: float
-    validation_loss: float | None
-    weights: FloatArray
+    scores: Mapping[str, FloatArray]  # Probabilities per split, of shape `(N,)`, or `(N, K)` for many labels.
+    inverse_penalty: float  # The `C` of scikit-learn that was taken.
+    validation_loss: float | None  # Log loss on the validation split; `None` where it has no row.
+    weights: FloatArray  # One weight per feature, and label, shape `(F,)` or `(F, K)`.
 
 
 def fit_linear(

@@ -59,9 +59,6 @@ def write_attention_view(
             `None`.
         title (`str`, *optional*): Heading of the page.
 
-    Returns:
-        `Path`: The file.
-
     Raises:
         ValueError: If the models differ in layers, heads or pooling, one of them has another vocabulary than the
             tokenizer, the patient has no visit, or the record has more positions than a page can show.

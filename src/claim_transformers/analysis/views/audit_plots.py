@@ -48,9 +48,6 @@ def reliability_plot(
         raw_counts (`bool`, *optional*, defaults to `False`): Keep bins in which 1 to 10 rows have an outcome, or have
             none, apart; they are joined to their neighbours otherwise.
 
-    Returns:
-        `str`: An SVG element.
-
     Raises:
         ValueError: If there is no prediction or shapes differ.
     """
@@ -146,9 +143,6 @@ def drift_figure(measured: Sequence[PeriodDrift]) -> str:
 
     Args:
         measured (`list[PeriodDrift]`): From [`measure_drift`].
-
-    Returns:
-        `str`: An SVG element.
 
     Raises:
         ValueError: If there is no period.

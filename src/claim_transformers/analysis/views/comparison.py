@@ -117,9 +117,6 @@ def compare_models(folders: Sequence[str | Path], *, reference: str | None = Non
         reference (`str`): Name of the model that the others are compared with; the best logistic regression when
             `None`, or the first model where there is none.
 
-    Returns:
-        `Comparison`: Metrics, intervals and paired differences.
-
     Raises:
         ValueError: If there is no folder, the models were scored on different rows, an example was scored twice, the
             reference is unknown, or two models bear one name.

@@ -62,9 +62,6 @@ def curve_plot(
         zero_line (`bool`, *optional*, defaults to `False`): Whether a line marks 0, where nothing is gained.
         share_y (`bool`, *optional*, defaults to `True`): Whether all panels have one vertical axis.
 
-    Returns:
-        `str`: An SVG element.
-
     Raises:
         ValueError: If there is no panel or a panel has no value.
     """
@@ -111,9 +108,6 @@ def interval_plot(
         xlabel (`str`, *optional*, defaults to `"AUROC"`): What the values are.
         reference (`str`, *optional*): Model whose value is marked by a line through all rows.
         digits (`int`, *optional*, defaults to `3`): Digits of the printed values.
-
-    Returns:
-        `str`: An SVG element.
 
     Raises:
         ValueError: If no model of the groups is in a panel.

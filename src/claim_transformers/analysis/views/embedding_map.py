@@ -31,17 +31,12 @@ NO_GROUP = "other"
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """Positions of patients or codes in two dimensions.
+    """Positions of patients or codes in two dimensions."""
 
-    Args:
-        points (`NDArray[float]` of shape `(points, 2)`): t-SNE of the embeddings.
-        groups (`list[str]`): Disease group of each point, `"other"` for none or several.
-        silhouette (`float`): Mean silhouette of the groups in the embedding space itself, not in the picture, every
-            group counting the same; `None` when fewer than two groups have members.
-    """
-
-    points: NDArray[np.float64]
-    groups: list[str]
+    points: NDArray[np.float64]  # t-SNE of the embeddings, shape `(points, 2)`.
+    groups: list[str]  # Disease group of each point, `"other"` for none or several.
+    # Mean silhouette of the groups in the embedding space itself, not in the picture, every group counting the same;
+    # `None` when fewer than two groups have members.
     silhouette: float | None
 
 
@@ -140,9 +135,6 @@ def map_patients(
         patients (`pa.Table`): Rows of the patients table or of a cohort.
         most (`int`): Most patients drawn; t-SNE grows faster than linearly.
         seed (`int`): Seed of the draw and of t-SNE.
-
-    Returns:
-        `EmbeddingMap`: Positions, groups and silhouette.
     """
     if patients.num_rows > most:
         drawn = np.random.default_rng(seed).choice(patients.num_rows, most, replace=False)

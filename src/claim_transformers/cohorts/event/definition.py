@@ -13,25 +13,20 @@ from claim_transformers.cohorts.definition import Enrolment
 class IndexRule:
     """From when a patient is observed.
 
-    Args:
-        rule (`str`): `"fixed_date"`: calendar dates set before anything is known about a patient. With several dates
-            a case has the first one whose horizon holds its outcome, and a control one drawn at random among those at
-            which it is eligible, so that a patient is still one example. `"next_encounter"`: the first visit with the
-            outcome for cases, and for controls a visit drawn at random in the same window, so that the length of the
-            record tells nothing about the label (the paper takes the last visit of a control, which it does). Where
-            diagnoses are predicted, a visit with a diagnosis drawn at random in the window.
-        dates (`list[str]`): ISO dates of `"fixed_date"`.
-        first_date (`str`): ISO date, first day on which an index visit of `"next_encounter"` may lie.
-        last_date (`str`): ISO date, last day on which it may lie.
-
     Raises:
         ValueError: If the rule is unknown or a date is missing or not ISO.
     """
 
+    # `"fixed_date"`: calendar dates set before anything is known about a patient. With several dates a case has the
+    # first one whose horizon holds its outcome, and a control one drawn at random among those at which it is eligible,
+    # so that a patient is still one example. `"next_encounter"`: the first visit with the outcome for cases, and for
+    # controls a visit drawn at random in the same window, so that the length of the record tells nothing about the
+    # label (the paper takes the last visit of a control, which it does). Where diagnoses are predicted, a visit with a
+    # diagnosis drawn at random in the window.
     rule: Literal["fixed_date", "next_encounter"]
-    dates: tuple[str, ...] = ()
-    first_date: str | None = None
-    last_date: str | None = None
+    dates: tuple[str, ...] = ()  # ISO dates of `"fixed_date"`.
+    first_date: str | None = None  # ISO date, first day on which an index visit of `"next_encounter"` may lie.
+    last_date: str | None = None  # ISO date, last day on which it may lie.
 
     def __post_init__(self) -> None:
         if self.rule not in ("fixed_date", "next_encounter"):
@@ -48,60 +43,43 @@ class IndexRule:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One step of the selection, and one row of the attrition table.
+    """One step of the selection, and one row of the attrition table."""
 
-    Args:
-        step (`str`): What the step asks, in words, as printed in the attrition table.
-        rule (`str`): `"enrolled"`, `"age"`, `"codes"`, `"alive"` or `"visits"`; see
-            [`satisfies`].
-        exclude (`bool`): Whether patients that satisfy the rule leave instead of stay.
-        codes (`str`): Name of a code set of the definition, for `"codes"`.
-        principal (`bool`): Whether the code must be the principal diagnosis of the visit, for `"codes"`.
-        visit_types (`list[str]`): Claim types that count; all when empty.
-        look_back_days (`int`): Days before the index date in which the rule looks; the whole history when `None`.
-        minimum (`float`): Least age in years, or least number of visits.
-        maximum (`float`): Greatest age in years.
-    """
-
-    step: str
+    step: str  # What the step asks, in words, as printed in the attrition table.
+    # `"enrolled"`, `"age"`, `"codes"`, `"alive"` or `"visits"`; see [`satisfies`].
     rule: Literal["enrolled", "age", "codes", "alive", "visits"]
-    exclude: bool = False
-    codes: str | None = None
-    principal: bool = False
-    visit_types: tuple[str, ...] = ()
+    exclude: bool = False  # Whether patients that satisfy the rule leave instead of stay.
+    codes: str | None = None  # Name of a code set of the definition, for `"codes"`.
+    principal: bool = False  # Whether the code must be the principal diagnosis of the visit, for `"codes"`.
+    visit_types: tuple[str, ...] = ()  # Claim types that count; all when empty.
+    # Days before the index date in which the rule looks; the whole history when `None`.
     look_back_days: int | None = None
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: float | None = None  # Least age in years, or least number of visits.
+    maximum: float | None = None  # Greatest age in years.
 
 
 @dataclass(frozen=True)
 class LabelRule:
     """What is predicted.
 
-    Args:
-        horizon_days (`int`): Days from the index date in which the outcome counts, the index date included. With
-            `"next_encounter"` it must be 1: the visit itself.
-        rule (`str`): `"event"`: whether the outcome happens, 0 or 1. `"next_diagnoses"`: which categories the
-            diagnoses of the index date have, one 0 or 1 for each category.
-        codes (`str`): Name of the code set of the outcome; any code when `None`.
-        principal (`bool`): Whether the code must be the principal diagnosis of the visit.
-        visit_types (`list[str]`): Claim types on which the outcome counts; all when empty.
-        death (`str`): Whether death inside the horizon without the outcome is a `"negative"` or `"censored"`. Of an
-            amount, `"negative"` is that nothing is spent after death, `"censored"` that enrolment ends with it.
-        minimum_patients (`int`): Fewest training patients that have a category of `"next_diagnoses"`; others are left
-            out.
-
     Raises:
         ValueError: If the horizon is empty, or a set of codes is given where all diagnoses are predicted.
     """
 
+    # Days from the index date in which the outcome counts, the index date included. With `"next_encounter"` it must be
+    # 1: the visit itself.
     horizon_days: int
+    # `"event"`: whether the outcome happens, 0 or 1. `"next_diagnoses"`: which categories the diagnoses of the index
+    # date have, one 0 or 1 for each category.
     rule: Literal["event", "next_diagnoses"] = "event"
-    codes: str | None = None
-    principal: bool = False
-    visit_types: tuple[str, ...] = ()
+    codes: str | None = None  # Name of the code set of the outcome; any code when `None`.
+    principal: bool = False  # Whether the code must be the principal diagnosis of the visit.
+    visit_types: tuple[str, ...] = ()  # Claim types on which the outcome counts; all when empty.
+    # Whether death inside the horizon without the outcome is a `"negative"` or `"censored"`. Of an amount,
+    # `"negative"` is that nothing is spent after death, `"censored"` that enrolment ends with it.
     death: Literal["negative", "censored"] = "censored"
     # The cell size below which CMS publishes no count, and the least number of patients of a code in a vocabulary.
+    # Fewest training patients that have a category of `"next_diagnoses"`; others are left out.
     minimum_patients: int = 11
 
     def __post_init__(self) -> None:
@@ -119,25 +97,19 @@ class LabelRule:
 class AmountRule:
     """An outcome that is an amount of money: what the claims of the horizon cost.
 
-    Args:
-        amount (`str`): `"allowed"` or `"paid"`, in US dollars.
-        types (`list[str]`): Claim types that count; all when empty.
-        cap (`float`): Most dollars of a patient over the horizon; no limit when `None`.
-        per (`str`): `"period"`, the whole horizon, or `"member_month"`, an average month of it.
-        partial_enrollment (`str`): What becomes of patients who leave within the horizon: `"exclude"`, or
-            `"annualize"`, which scales what they cost while enrolled to the whole horizon.
-        minimum_months (`float`): Fewest months of enrolment that are scaled; who has fewer is excluded.
-
     Raises:
         ValueError: If a choice is unknown, or a number is not above 0.
     """
 
-    amount: Literal["allowed", "paid"]
-    types: tuple[str, ...] = ()
-    cap: float | None = None
+    amount: Literal["allowed", "paid"]  # `"allowed"` or `"paid"`, in US dollars.
+    types: tuple[str, ...] = ()  # Claim types that count; all when empty.
+    cap: float | None = None  # Most dollars of a patient over the horizon; no limit when `None`.
+    # `"period"`, the whole horizon, or `"member_month"`, an average month of it.
     per: Literal["period", "member_month"] = "period"
+    # What becomes of patients who leave within the horizon: `"exclude"`, or `"annualize"`, which scales what they cost
+    # while enrolled to the whole horizon.
     partial_enrollment: Literal["annualize", "exclude"] = "exclude"
-    minimum_months: float = 1.0
+    minimum_months: float = 1.0  # Fewest months of enrolment that are scaled; who has fewer is excluded.
 
     def __post_init__(self) -> None:
         choices = {
@@ -157,20 +129,14 @@ class AmountRule:
 class Sampling:
     """How many of the eligible patients are kept.
 
-    Args:
-        cases (`int`): Most cases kept; all when `None`.
-        controls_per_case (`float`): Controls drawn per case; all controls when `None`.
-        patients (`int`): Most patients kept where there are neither cases nor controls; all when `None`.
-        seed (`int`): Seed of index dates, of this draw and of the splits, which depend on nothing but it and the
-            patient.
-
     Raises:
         ValueError: If no case, control or patient would be kept.
     """
 
-    cases: int | None = None
-    controls_per_case: float | None = None
-    patients: int | None = None
+    cases: int | None = None  # Most cases kept; all when `None`.
+    controls_per_case: float | None = None  # Controls drawn per case; all controls when `None`.
+    patients: int | None = None  # Most patients kept where there are neither cases nor controls; all when `None`.
+    # Seed of index dates, of this draw and of the splits, which depend on nothing but it and the patient.
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -16,11 +16,6 @@ def draw_rows(
 
     With `is_part` other patients are still to come: as many are kept as could be needed, so that drawing again from
     all parts gives what one draw from everybody gives.
-
-    Examples:
-        >>> everybody, label = pa.array(list("abcdef")), np.array([1, 0, 0, 0, 1, 0])
-        >>> draw_rows(everybody, label, Sampling(cases=1, controls_per_case=2)).tolist()
-        [0, 2, 3]
     """
     order = np.argsort(unit_hash(patient_ids, f"sample/{sampling.seed}"), kind="stable")
     if sampling.patients is not None:
@@ -33,11 +28,6 @@ def draw_rows(
 
 
 def unit_hash(patient_ids: pa.Array | pa.ChunkedArray, salt: str) -> NDArray[np.float64]:
-    """A uniform number in [0, 1) per patient, a pure function of the id and of the salt, which names the draw.
-
-    Examples:
-        >>> unit_hash(pa.array(["a", "b"]), "sample/0").round(3)
-        array([0.323, 0.281])
-    """
+    """A uniform number in [0, 1) per patient, a pure function of the id and of the salt, which names the draw."""
     digests = (hashlib.sha256(f"{salt}|{patient_id}".encode()).digest() for patient_id in patient_ids.to_pylist())
     return np.array([int.from_bytes(digest[:8], "big") for digest in digests], np.uint64) / 2.0**64

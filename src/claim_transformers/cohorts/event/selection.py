@@ -27,21 +27,13 @@ _KNOWN = "outcome known (event, or observed to the end)"
 
 @dataclass(frozen=True)
 class SelectionCounts:
-    """How many patients of one table were in, and where the others went.
+    """How many patients of one table were in, and where the others went."""
 
-    Args:
-        eligible (`NDArray[int]`): Eligible patients with label 0 and 1, or an amount of 0 and above.
-        left (`NDArray[int]`): Patients left after each step, the first entry before any.
-        pairs (`NDArray[int]`): Eligible pairs of patient and index date, in the same two groups.
-        censored (`NDArray[int]`): Patients whose label stays unknown, by the reasons in `CENSORED`.
-        without_span (`NDArray[int]`): Patients of unknown enrolment, and those without any.
-    """
-
-    eligible: NDArray[np.int64]
-    left: NDArray[np.int64]
-    pairs: NDArray[np.int64]
-    censored: NDArray[np.int64]
-    without_span: NDArray[np.int64]
+    eligible: NDArray[np.int64]  # Eligible patients with label 0 and 1, or an amount of 0 and above.
+    left: NDArray[np.int64]  # Patients left after each step, the first entry before any.
+    pairs: NDArray[np.int64]  # Eligible pairs of patient and index date, in the same two groups.
+    censored: NDArray[np.int64]  # Patients whose label stays unknown, by the reasons in `CENSORED`.
+    without_span: NDArray[np.int64]  # Patients of unknown enrolment, and those without any.
 
 
 def step_names(definition: EventDefinition) -> list[str]:

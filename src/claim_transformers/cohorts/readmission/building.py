@@ -58,16 +58,11 @@ class ReadmissionCohort(Cohort):
     `is_observed` (whether the window was observed: always, but under the plain rule); with county measures
     `county_measures`, a struct of numbers, of which a tokenizer makes the `COUNTY/` codes of its own bins. The last
     visit is the index stay. `visits_hidden` counts claims.
-
-    Args:
-        definition ([`ReadmissionDefinition`]): What was asked for.
-        facts (`Mapping[str, Any]`): Counts that the attrition table does not have.
-        county_bins ([`CountyBins`], *optional*): Measures of counties behind the `COUNTY/` tokens.
     """
 
-    definition: ReadmissionDefinition
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    county_bins: CountyBins | None = None
+    definition: ReadmissionDefinition  # What was asked for.
+    facts: Mapping[str, Any] = field(default_factory=dict)  # Counts that the attrition table does not have.
+    county_bins: CountyBins | None = None  # Measures of counties behind the `COUNTY/` tokens.
 
     def _why_a_split_is_empty(self) -> str:
         if self.definition.split != BY_TIME:

@@ -60,7 +60,6 @@ class ReadmissionDefinition:
         'Readmission within 30 days, stays joined'
         >>> ReadmissionDefinition(split="time")
         Traceback (most recent call last):
-            ...
         ValueError: expected test_from with split 'time' and only then, found split 'time' without it
     """
 

@@ -44,13 +44,6 @@ def label_stays(
 
     Stays of one patient stand together, in the order of admission. Beside the label come the gap in days (longer
     than any window without a next stay) and whether a planned admission within the window made the label 0.
-
-    Examples:
-        >>> days = lambda *values: np.array(values)
-        >>> label, gap, _ = label_stays(days(0, 0, 0, 1), days(0, 5, 60, 7), days(5, 9, 61, 8), np.zeros(4, bool),
-        ...                             horizon_days=30)
-        >>> label.tolist(), gap.tolist()[:2]
-        ([1, 0, 0, 0], [0, 51])
     """
     gap = np.full(len(patient), _FAR_GAP, np.int64)
     planned_next = np.zeros(len(patient), bool)
@@ -77,12 +70,6 @@ def censor_windows(
 
     A planned admission or an overlap ends no window: the label 0 then rests on the days that follow as well.
     `insured_until` is the end of the enrolment span around the discharge, `last_day` the last that the data know of.
-
-    Examples:
-        >>> days = lambda *values: np.array(values)
-        >>> censor_windows(np.array([0, 0, 1, 0]), days(99, 99, 9, 99), days(0, 0, 0, 80), days(99, 20, 99, 99),
-        ...                days(UNKNOWN_DAY, UNKNOWN_DAY, 5, UNKNOWN_DAY), horizon_days=30, last_day=99).tolist()
-        [0, 3, 0, 2]
     """
     end_day = discharge_day + horizon_days
     needed = np.where(label == 1, discharge_day + np.where(label == 1, gap_days, 0), end_day)
@@ -94,27 +81,14 @@ def censor_windows(
 
 
 def mark_planned(num_stays: int, principal: pa.Table, procedures: pa.Table) -> Flags:
-    """Which stays CMS counts as planned, see `claim_transformers.codes.planned_readmission`.
-
-    Examples:
-        >>> codes = lambda stays, codes: pa.table({"stay": stays, "code": codes})
-        >>> mark_planned(3, codes([0, 1], ["ICD9CM/7213", "ICD9CM/486"]), codes([0, 1], ["ICD9PCS/8151"] * 2)).tolist()
-        [True, False, False]
-    """
+    """Which stays CMS counts as planned, see `claim_transformers.codes.planned_readmission`."""
     always = _with_kind(num_stays, procedures, ALWAYS_PROCEDURE) | _with_kind(num_stays, principal, ALWAYS_DIAGNOSIS)
     acute = _with_kind(num_stays, principal, ACUTE_DIAGNOSIS)
     return always | (_with_kind(num_stays, procedures, POTENTIAL_PROCEDURE) & ~acute)
 
 
 def mark_excluded(num_stays: int, principal: pa.Table, procedures: pa.Table) -> Flags:
-    """Which stays are no index stays of CMS's hospital-wide measure: psychiatric, rehabilitation, medical cancer.
-
-    Examples:
-        >>> codes = lambda stays, codes: pa.table({"stay": stays, "code": codes})
-        >>> principal = codes([0, 1, 2], ["ICD9CM/1749", "ICD9CM/1749", "ICD9CM/29570"])
-        >>> mark_excluded(3, principal, codes([1], ["ICD9PCS/8543"])).tolist()
-        [True, False, True]
-    """
+    """Which stays are no index stays of CMS's hospital-wide measure: psychiatric, rehabilitation, medical cancer."""
     other = _with_kind(num_stays, principal, PSYCHIATRIC, REHABILITATION)
     operated = _with_kind(num_stays, procedures, MAJOR_SURGERY)
     return other | (_with_kind(num_stays, principal, CANCER) & ~operated)

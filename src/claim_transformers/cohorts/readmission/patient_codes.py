@@ -27,21 +27,10 @@ _UNKNOWN = ("", "UNKNOWN")
 
 @dataclass(frozen=True)
 class CountyBins:
-    """County measures and the bins into which training patients divide them.
-
-    Args:
-        features ([`CountyFeatures`]): The measures.
-        bins ([`NumberBins`]): Their edges, which [`NumberBins.save`] writes as JSON.
-
-    Examples:
-        >>> features = CountyFeatures(pa.array(["01001", "01003"]), {"SMOKERS": np.array([10.0, 30.0])})
-        >>> county_bins = CountyBins.fit(features, pa.array(["01001", "01003"] * 20), num_bins=2)
-        >>> county_bins.tokens(pa.array(["01003", "01001", "99999"]))[0].to_pylist()
-        ['COUNTY/SMOKERS-1', 'COUNTY/SMOKERS-0', None]
-    """
+    """County measures and the bins into which training patients divide them."""
 
     features: CountyFeatures
-    bins: NumberBins
+    bins: NumberBins  # Their edges, which [`NumberBins.save`] writes as JSON.
 
     @classmethod
     def fit(
@@ -98,14 +87,7 @@ def load_county_bins(folder: str | Path) -> NumberBins:
 
 
 def patient_codes(facts: pa.Table, county_tokens: Sequence[pa.Array] = ()) -> pa.ListArray:
-    """Write what is known about patients as lists of tokens.
-
-    Examples:
-        >>> facts = pa.table({"race": ["white", "unknown"], "dual_status_code": ["02", None],
-        ...                   "original_reason_entitlement_code": ["0", "1"]})
-        >>> patient_codes(facts).to_pylist()
-        [['RACE/WHITE', 'ENTITLEMENT/0', 'DUAL/02'], ['ENTITLEMENT/1']]
-    """
+    """Write what is known about patients as lists of tokens."""
     columns = [_words(name, facts[column]) for name, column in _COLUMNS.items()]
     columns += [pc.cast(words, pa.string()) for words in county_tokens]
     flat = pa.concat_arrays([column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

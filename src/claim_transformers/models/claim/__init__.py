@@ -1,17 +1,18 @@
 """The `claim` model family: configuration, tokenizer and models.
 
-The files of this folder import one another with a single dot and nothing else of the package, because they are copied
-flat beside a checkpoint that carries its code. Names are imported when they are first used, so that a form can be read
-without torch.
+The other files of this folder import one another with a single dot and nothing else of the package, because they are
+copied flat beside a checkpoint that carries its code. Names are imported when they are first used, so that a form can
+be read without torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from claim_transformers.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from .configuration_claim import ClaimConfig
-    from .form_claim import ClaimForm
-    from .modeling_claim import (
+    from claim_transformers.models.claim.configuration_claim import ClaimConfig
+    from claim_transformers.models.claim.form_claim import ClaimForm
+    from claim_transformers.models.claim.modeling_claim import (
         ClaimForMaskedLM,
         ClaimForPreTraining,
         ClaimForSequenceClassification,
@@ -19,22 +20,8 @@ if TYPE_CHECKING:
         ClaimModel,
         ClaimPreTrainedModel,
     )
-    from .outputs_claim import ClaimForPreTrainingOutput, ClaimModelOutput
-    from .tokenization_claim import ClaimTokenizer
-
-_MODULE_OF_NAME = {
-    "ClaimConfig": "configuration_claim",
-    "ClaimForMaskedLM": "modeling_claim",
-    "ClaimForm": "form_claim",
-    "ClaimForPreTraining": "modeling_claim",
-    "ClaimForPreTrainingOutput": "outputs_claim",
-    "ClaimForSequenceClassification": "modeling_claim",
-    "ClaimForVisitClassification": "modeling_claim",
-    "ClaimModel": "modeling_claim",
-    "ClaimModelOutput": "outputs_claim",
-    "ClaimPreTrainedModel": "modeling_claim",
-    "ClaimTokenizer": "tokenization_claim",
-}
+    from claim_transformers.models.claim.outputs_claim import ClaimForPreTrainingOutput, ClaimModelOutput
+    from claim_transformers.models.claim.tokenization_claim import ClaimTokenizer
 
 __all__ = [
     "ClaimConfig", "ClaimForMaskedLM", "ClaimForPreTraining", "ClaimForPreTrainingOutput",
@@ -42,13 +29,4 @@ __all__ = [
     "ClaimPreTrainedModel", "ClaimTokenizer",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used: torch takes seconds."""
-    if name not in _MODULE_OF_NAME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULE_OF_NAME[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__)

@@ -70,15 +70,7 @@ _ROW_KEYS = ("sex", "birth_day", "index_day", "age", "patient_id", "length_of_st
 def canonical_code(code: str) -> str:
     """Write `SYSTEM/CODE` as ingested claims have it: trimmed, upper case, no dots, zeros kept, no modifiers.
 
-    Args:
-        code (`str`): A code with its system. Text that has no canonical form stays, without the blanks around it.
-
-    Returns:
-        `str`: The code, which is its own canonical form.
-
-    Examples:
-        >>> [canonical_code(code) for code in ("icd10cm/e11.9", " NDC/0093-0145-05 ", "REV/450", "hcpcs/99213-25")]
-        ['ICD10CM/E119', 'NDC/00093014505', 'REV/0450', 'HCPCS/99213']
+    Text that has no canonical form stays, without the blanks around it.
     """
     system, slash, text = (part.strip() for part in code.partition("/"))
     # The upper case of some letters outside ASCII is a letter of ASCII; such text is no code.

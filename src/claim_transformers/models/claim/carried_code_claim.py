@@ -40,15 +40,7 @@ class CarriesCode(PushToHubMixin):
 
 
 def add_code(folder: str | Path, config: PreTrainedConfig, tokenizer_class: type) -> list[str]:
-    """Put the Python files of a family into the folder of a saved checkpoint, and name them in its JSON.
-
-    Args:
-        folder (`str` or `Path`): Folder with `config.json`.
-        config (`PreTrainedConfig`): Configuration of a family registered with the Auto classes.
-        tokenizer_class (`type`): Class of its tokenizer.
-
-    Returns:
-        `list[str]`: Names of the files, sorted.
+    """Put the Python files of a family into the folder of a saved checkpoint, name them in its JSON, and list them.
 
     Raises:
         ValueError: If a class was defined in a notebook or in `__main__`, which has no file to copy, or its file

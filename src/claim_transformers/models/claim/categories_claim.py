@@ -21,11 +21,6 @@ class CodeCategories:
 
     Raises:
         ValueError: If an entry is no text of that form, or a length is not positive. The message names the field.
-
-    Examples:
-        >>> rules = CodeCategories({"ICD9CM/493": "CCS/128"}, {"HCPCS": ("HCPCSGROUP", 3)})
-        >>> rules.category("ICD9CM/49392"), rules.category("HCPCS/99213"), rules.category("ICD9CM/250")
-        ('CCS/128', 'HCPCSGROUP/992', None)
     """
 
     def __init__(
@@ -58,22 +53,10 @@ class CodeCategories:
 
     @classmethod
     def parse(cls, rules: Any) -> "CodeCategories":
-        """Read rules from any of the forms a user may hold.
-
-        Args:
-            rules (`CodeCategories`, `Mapping` or `None`):
-                A mapping with the keys `prefixes` and `prefix_lengths`, a plain prefix table, or an object with those
-                two attributes.
-
-        Returns:
-            `CodeCategories`: The rules; empty for `None`.
+        """Read rules from any of the forms a user may hold: those of `to_dict`, a plain prefix table, or an object.
 
         Raises:
             ValueError: If the form is none of these.
-
-        Examples:
-            >>> CodeCategories.parse({"ICD9CM/493": "CCS/128"}).category("ICD9CM/4939")
-            'CCS/128'
         """
         if rules is None:
             return cls()
@@ -98,18 +81,7 @@ class CodeCategories:
         return not self.prefixes and not self.prefix_lengths
 
     def category(self, code: str) -> str | None:
-        """Look up the category of a code.
-
-        Args:
-            code (`str`): `SYSTEM/CODE`.
-
-        Returns:
-            `str` or `None`: The category; `None` when no rule covers the code.
-
-        Examples:
-            >>> CodeCategories({"ICD9CM/4": "A", "ICD9CM/49": "B"}).category("ICD9CM/491")
-            'B'
-        """
+        """Look up the category of `SYSTEM/CODE`, none where no rule covers the code."""
         system, _, text = code.partition("/")
         if system in self.last_characters and text[:1].isdigit() and not text.isdigit():
             return self.last_characters[system].get(text[-1])
@@ -139,10 +111,6 @@ class CodeCategories:
 
         Returns:
             `dict`: `prefixes` (system to category to prefixes joined by blanks) and `prefix_lengths`.
-
-        Examples:
-            >>> CodeCategories({"DRG/1": "A", "DRG/3": "A"}).to_dict()
-            {'prefixes': {'DRG': {'A': '1 3'}}, 'prefix_lengths': {}}
         """
         grouped: dict[str, dict[str, list[str]]] = {}
         for prefix, category in sorted(self.prefixes.items(), key=lambda item: (item[1], item[0])):

@@ -40,14 +40,9 @@ _MOST_PATIENTS = 4096.0
 def choose_classifier(config: ClaimConfig, head: str) -> tuple[float | None, bool, int | None]:
     """Choose how a new classifier begins: on an encoder that was pretrained under another head, and nowhere else.
 
-    Args:
-        config ([`ClaimConfig`]): Of the checkpoint, if there is one.
-        head (`str`): Name of the class of the classifier.
-
-    Returns:
-        `tuple[float, bool, int]`: Rate, whether counts of codes stand beside it, and their half-life in days: what the
-        configuration says, or, where it says nothing and a checkpoint has another head, those chosen here. A plain
-        layer, of rate 0, has counts only where the configuration says so.
+    `head` names the class of the classifier. Rate, whether counts of codes stand beside it, and their half-life in
+    days are what the configuration says, or, where it says nothing and a checkpoint has another head, those chosen
+    here. A plain layer, of rate 0, has counts only where the configuration says so.
 
     Examples:
         >>> choose_classifier(ClaimConfig(), "ClaimForSequenceClassification")

@@ -32,30 +32,22 @@ class ClaimConfig(PreTrainedConfig):
     """Describe a claim model: sizes, how codes become visits, what a position may see, and what pretraining predicts.
 
     Args:
-        vocab_size (`int`, *optional*, defaults to `512`):
-            Number of code tokens, special tokens included.
+        vocab_size (`int`, *optional*, defaults to `512`): Number of code tokens, special tokens included.
         num_categories (`int`, *optional*, defaults to `0`):
             Number of code categories (CCS, CCSR, drug groups...). `0` builds no category-prediction head.
         hidden_size (`int`, *optional*, defaults to `128`):
             Width of embeddings and hidden states, a multiple of `num_attention_heads`.
-        num_hidden_layers (`int`, *optional*, defaults to `2`):
-            Number of transformer layers.
-        num_attention_heads (`int`, *optional*, defaults to `4`):
-            Number of attention heads.
-        intermediate_size (`int`, *optional*, defaults to `512`):
-            Width of the feed-forward layers.
+        num_hidden_layers (`int`, *optional*, defaults to `2`): Number of transformer layers.
+        num_attention_heads (`int`, *optional*, defaults to `4`): Number of attention heads.
+        intermediate_size (`int`, *optional*, defaults to `512`): Width of the feed-forward layers.
         hidden_act (`str`, *optional*, defaults to `"gelu"`):
             Activation of the feed-forward layers: `"gelu"`, `"gelu_new"`, `"relu"` or `"silu"`.
         hidden_dropout_prob (`float`, *optional*, defaults to `0.1`):
             Dropout after embeddings, attention and feed-forward layers.
-        attention_probs_dropout_prob (`float`, *optional*, defaults to `0.1`):
-            Dropout on attention weights.
-        classifier_dropout (`float`, *optional*):
-            Dropout before a classifier. `None` takes `hidden_dropout_prob`.
-        initializer_range (`float`, *optional*, defaults to `0.02`):
-            Standard deviation of initial weights.
-        layer_norm_eps (`float`, *optional*, defaults to `1e-05`):
-            Epsilon of the layer norms.
+        attention_probs_dropout_prob (`float`, *optional*, defaults to `0.1`): Dropout on attention weights.
+        classifier_dropout (`float`, *optional*): Dropout before a classifier. `None` takes `hidden_dropout_prob`.
+        initializer_range (`float`, *optional*, defaults to `0.02`): Standard deviation of initial weights.
+        layer_norm_eps (`float`, *optional*, defaults to `1e-05`): Epsilon of the layer norms.
         norm_first (`bool`, *optional*, defaults to `False`):
             Whether layers normalise their input (pre-norm) rather than their output. Claim-PT normalises the output
             ("skip-connect normalization layer", Framework), which is also the better choice at one or two layers;
@@ -91,10 +83,8 @@ class ClaimConfig(PreTrainedConfig):
         segments (`bool`, *optional*, defaults to `False`):
             Whether a vector is added to every position that tells the patient, earlier visits and the last visit in
             view apart: the segments of Lahlou et al. (section 3.1.3), where the last visit is the index claim.
-        nvp_weight (`float`, *optional*, defaults to `1.0`):
-            Weight of next-visit prediction in the pretraining loss.
-        cp_weight (`float`, *optional*, defaults to `1.0`):
-            Weight of category prediction in the pretraining loss.
+        nvp_weight (`float`, *optional*, defaults to `1.0`): Weight of next-visit prediction in the pretraining loss.
+        cp_weight (`float`, *optional*, defaults to `1.0`): Weight of category prediction in the pretraining loss.
         horizon_weight (`float`, *optional*, defaults to `0.1`):
             Weight of horizon prediction in the pretraining loss. A code is a target of every visit within the horizon
             before it, so this loss is several times as large as the others per code.
@@ -104,10 +94,8 @@ class ClaimConfig(PreTrainedConfig):
         tie_word_embeddings (`bool`, *optional*, defaults to `False`):
             Whether next-visit prediction or masked-token learning shares the embedding table. Untied is faithful to
             max pooling, where an embedding is no average of its uses.
-        pad_token_id (`int`, *optional*, defaults to `0`):
-            Padding token.
-        mask_token_id (`int`, *optional*, defaults to `2`):
-            Token that replaces a masked code.
+        pad_token_id (`int`, *optional*, defaults to `0`): Padding token.
+        mask_token_id (`int`, *optional*, defaults to `2`): Token that replaces a masked code.
         max_visits (`int`, *optional*, defaults to `256`):
             Most recent visits that the tokenizer keeps. The model itself has no position table and no such limit.
         code_skip (`bool`, *optional*, defaults to `False`):
@@ -147,7 +135,6 @@ class ClaimConfig(PreTrainedConfig):
         ('sum', 'mixed', 2)
         >>> ClaimConfig(hidden_size=30, num_attention_heads=4)
         Traceback (most recent call last):
-            ...
         huggingface_hub.errors.StrictDataclassClassValidationError: ...expected hidden_size to be a multiple of...
     """
 
@@ -217,24 +204,9 @@ class ClaimConfig(PreTrainedConfig):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read `config.json`, resolving names such as `claim-pt-base` on the way.
 
-        Args:
-            pretrained_model_name_or_path (`str` or `os.PathLike`):
-                A folder, a name known to the resolver, or a hub id.
-            **kwargs: Passed on to `PreTrainedConfig.get_config_dict`.
-
-        Returns:
-            `tuple[dict, dict]`: The configuration and the unused keyword arguments.
-
         Raises:
             OSError: If there is no configuration under that name. The message names checkpoints that load offline.
             ValueError: If the file is damaged. The message names it.
-
-        Examples:
-            >>> import tempfile
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     ClaimConfig(vocab_size=99).save_pretrained(folder)
-            ...     ClaimConfig.get_config_dict(folder)[0]["vocab_size"]
-            99
         """
         name = pretrained_model_name_or_path
         if is_misspelt(name):
@@ -246,36 +218,12 @@ class ClaimConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Make a configuration of the content of a `config.json`.
-
-        Args:
-            config_dict (`dict[str, Any]`): The content.
-            **kwargs: Fields that override it, and `return_unused_kwargs`.
-
-        Returns:
-            [`ClaimConfig`], or a tuple with the unused keyword arguments.
-
-        Raises:
-            ValueError: If the content is refused, for whatever reason. The message names the file and the field.
-
-        Examples:
-            >>> ClaimConfig.from_dict({"hidden_size": "wide"})
-            Traceback (most recent call last):
-                ...
-            ValueError: expected config.json to describe a model of ClaimConfig, found what it refuses: ...
-        """
+        """As in the base class; content that is refused, for whatever reason, is a `ValueError` with the file."""
         with naming_config(cls, config_dict):
             return super().from_dict(config_dict, **kwargs)
 
     def validate_sizes(self) -> None:
-        """Refuse sizes that no claims model has, before anything is allocated.
-
-        Raises:
-            ValueError: If a size is out of its bounds, or all of them together ask for too many parameters.
-
-        Examples:
-            >>> ClaimConfig().validate_sizes()
-        """
+        """Refuse sizes that no claims model has, before anything is allocated."""
         bounds = {
             "vocab_size": (1, _MAX_VOCAB_SIZE),
             "num_categories": (0, _MAX_LABELS),
@@ -294,14 +242,7 @@ class ClaimConfig(PreTrainedConfig):
             raise ValueError(f"expected at most {_MAX_PARAMETERS} parameters, found sizes that ask for {total}")
 
     def validate_heads(self) -> None:
-        """Refuse a width that the attention heads cannot share.
-
-        Raises:
-            ValueError: If `hidden_size` is no multiple of `num_attention_heads`.
-
-        Examples:
-            >>> ClaimConfig(hidden_size=64, num_attention_heads=8).validate_heads()
-        """
+        """Refuse a width that the attention heads cannot share."""
         if self.hidden_size % max(self.num_attention_heads, 1):
             raise ValueError(
                 "expected hidden_size to be a multiple of num_attention_heads, found "
@@ -309,14 +250,7 @@ class ClaimConfig(PreTrainedConfig):
             )
 
     def validate_numbers(self) -> None:
-        """Refuse probabilities, scales and weights that cannot train.
-
-        Raises:
-            ValueError: If a value is not finite or out of its range, or all loss weights are zero.
-
-        Examples:
-            >>> ClaimConfig(cp_weight=0.5).validate_numbers()
-        """
+        """Refuse probabilities, scales and weights that cannot train."""
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             if (value := getattr(self, name)) is not None:
                 _check_range(name, value, 0, 1)
@@ -337,14 +271,7 @@ class ClaimConfig(PreTrainedConfig):
             _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, _MAX_HORIZON_DAYS)
 
     def validate_amounts(self) -> None:
-        """Refuse a regression of amounts that cannot be fitted.
-
-        Raises:
-            ValueError: If a number is out of its range, or the labels are not those of the loss.
-
-        Examples:
-            >>> ClaimConfig(regression_loss="tweedie", problem_type="regression", num_labels=1).validate_amounts()
-        """
+        """Refuse a regression of amounts that cannot be fitted."""
         _check_range("tweedie_power", self.tweedie_power, 1.01, 1.99)
         _check_range("amount_scale", self.amount_scale, 1e-9, 1e12)
         _check_range("smearing_factor", self.smearing_factor, 1e-6, 1e6)
@@ -358,27 +285,13 @@ class ClaimConfig(PreTrainedConfig):
             )
 
     def validate_special_tokens(self) -> None:
-        """Refuse special tokens outside the vocabulary.
-
-        Raises:
-            ValueError: If `pad_token_id` or `mask_token_id` is not in `0..vocab_size - 1`.
-
-        Examples:
-            >>> ClaimConfig(mask_token_id=None).validate_special_tokens()
-        """
+        """Refuse special tokens outside the vocabulary."""
         for name in ("pad_token_id", "mask_token_id"):
             if (token := getattr(self, name)) is not None:
                 _check_range(name, token, 0, self.vocab_size - 1)
 
     def validate_objectives(self) -> None:
-        """Refuse fields that contradict each other.
-
-        Raises:
-            ValueError: If category targets have no categories or a tied decoder, or the history skip has no visits.
-
-        Examples:
-            >>> ClaimConfig(nvp_target="category", num_categories=10).validate_objectives()
-        """
+        """Refuse fields that contradict each other."""
         if self.nvp_target == "category" and self.num_categories == 0:
             raise ValueError("expected num_categories above 0 for nvp_target='category', found 0")
         if self.nvp_target == "category" and self.tie_word_embeddings:

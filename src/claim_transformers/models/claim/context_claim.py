@@ -30,17 +30,7 @@ def checked_inputs(
     visit_days: Tensor | None,
     attention_mask: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Bring the inputs of a model into one form, refusing what does not fit together.
-
-    Args:
-        input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): Code tokens.
-        inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*): Vectors instead of them.
-        visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): Slot of each token, `-1` for padding.
-        visit_days (`torch.LongTensor` of shape `(batch, slots)`): Day of each slot, `-1` for padding.
-        attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): 0 for padding.
-
-    Returns:
-        `tuple[torch.LongTensor, torch.LongTensor, torch.BoolTensor]`: Slots (padding -1), days, validity of tokens.
+    """Slots (padding -1), days and validity of tokens from the inputs of a model, refusing what does not fit together.
 
     Raises:
         ValueError: If an input is missing or its shape contradicts another one.
@@ -110,28 +100,7 @@ def position_days(slots_BL: Tensor, visit_days_BV: Tensor, cut_B: Tensor) -> Ten
 
 
 def predicting_slots(visit_days_BV: Tensor, cut_B: Tensor, patient_only: bool) -> Tensor:
-    """Tell which slots predict a visit that exists.
-
-    Args:
-        visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
-            Days since the first visit in view, `-1` for padding.
-        cut_B (`torch.LongTensor` of shape `(batch,)`):
-            Last slot that every position sees.
-        patient_only (`bool`):
-            Whether only the patient predicts, as in Claim-PT.
-
-    Returns:
-        `torch.BoolTensor` of shape `(batch, slots)`.
-
-    Examples:
-        >>> days = torch.tensor([[0, 0, 3, 9]])
-        >>> predicting_slots(days, torch.tensor([0]), patient_only=False).int().tolist()
-        [[1, 1, 1, 0]]
-        >>> predicting_slots(days, torch.tensor([2]), patient_only=False).int().tolist()
-        [[1, 0, 1, 0]]
-        >>> predicting_slots(days, torch.tensor([2]), patient_only=True).int().tolist()
-        [[1, 0, 0, 0]]
-    """
+    """Tell which slots predict a visit that exists; only the patient's where it alone predicts, as in Claim-PT."""
     slot_V = torch.arange(visit_days_BV.shape[1], device=visit_days_BV.device)
     num_visits_B1 = count_visits(visit_days_BV)[:, None]
     cut_B1 = cut_B[:, None]
@@ -144,24 +113,7 @@ def predicting_slots(visit_days_BV: Tensor, cut_B: Tensor, patient_only: bool) -
 def next_visit_pairs(predicts_BV: Tensor, cut_B: Tensor, slots_BT: Tensor, labels_BT: Tensor) -> tuple[Tensor, Tensor]:
     """Pair every prediction with the labels of the visit it predicts.
 
-    Args:
-        predicts_BV (`torch.BoolTensor` of shape `(batch, slots)`):
-            Slots that predict; prediction `i` is the i-th `True` in row order.
-        cut_B (`torch.LongTensor` of shape `(batch,)`):
-            Last slot that every position sees.
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, `-1` for padding.
-        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Label of each token, `-100` where there is none.
-
-    Returns:
-        `tuple[torch.LongTensor, torch.LongTensor]`: Predictions and labels, one entry per pair.
-
-    Examples:
-        >>> predicts = torch.tensor([[True, True, False]])
-        >>> slots, labels = torch.tensor([[0, 1, 2, 2]]), torch.tensor([[-100, 7, 8, 9]])
-        >>> [pairs.tolist() for pairs in next_visit_pairs(predicts, torch.tensor([0]), slots, labels)]
-        [[0, 1, 1], [7, 8, 9]]
+    Prediction `i` is the i-th `True` of `predicts_BV` in row order; what comes back has one entry per pair.
     """
     row_BV = predicts_BV.flatten().cumsum(0).view_as(predicts_BV) - 1
     patient_B = torch.where(predicts_BV[:, 0], cut_B + 1, -1)
@@ -178,23 +130,8 @@ def next_visit_pairs(predicts_BV: Tensor, cut_B: Tensor, slots_BT: Tensor, label
 def horizon_slots(known_BV: Tensor, cut_B: Tensor, patient_only: bool) -> Tensor:
     """Tell which slots predict what follows within the horizon.
 
-    Args:
-        known_BV (`torch.BoolTensor` of shape `(batch, slots)`):
-            Whether the record covers the whole horizon from the day of a slot on.
-        cut_B (`torch.LongTensor` of shape `(batch,)`):
-            Last slot that every position sees. With 0 the patient sees nothing and predicts nothing.
-        patient_only (`bool`):
-            Whether only the patient predicts.
-
-    Returns:
-        `torch.BoolTensor` of shape `(batch, slots)`.
-
-    Examples:
-        >>> known = torch.tensor([[True, True, True, False]])
-        >>> horizon_slots(known, torch.tensor([0]), patient_only=False).int().tolist()
-        [[0, 1, 1, 0]]
-        >>> horizon_slots(known, torch.tensor([2]), patient_only=False).int().tolist()
-        [[1, 0, 1, 0]]
+    `known_BV` says whether the record covers the whole horizon from the day of a slot on. With a cut of 0 the patient
+    sees nothing and predicts nothing.
     """
     slot_V = torch.arange(known_BV.shape[1], device=known_BV.device)
     cut_B1 = cut_B[:, None]
@@ -209,29 +146,7 @@ def horizon_pairs(
 ) -> tuple[Tensor, Tensor]:
     """Pair every prediction with the labels of all visits within the horizon that it does not see.
 
-    Args:
-        predicts_BV (`torch.BoolTensor` of shape `(batch, slots)`):
-            Slots that predict; prediction `i` is the i-th `True` in row order.
-        cut_B (`torch.LongTensor` of shape `(batch,)`):
-            Last slot that every position sees.
-        visit_days_BV (`torch.LongTensor` of shape `(batch, slots)`):
-            Days since the first visit in view, `-1` for padding; slot 0 as in [`position_days`].
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, `-1` for padding.
-        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Label of each token, `-100` where there is none.
-        horizon_days (`int`):
-            Length of the horizon.
-
-    Returns:
-        `tuple[torch.LongTensor, torch.LongTensor]`: Predictions and labels, one entry per pair.
-
-    Examples:
-        >>> predicts, days = torch.tensor([[True, True, True]]), torch.tensor([[20, 0, 30]])
-        >>> slots, labels = torch.tensor([[0, 1, 2]]), torch.tensor([[-100, 7, 8]])
-        >>> pairs = horizon_pairs(predicts, torch.tensor([1]), days, slots, labels, horizon_days=15)
-        >>> [part.tolist() for part in pairs]  # the patient at day 20 sees day 30 come; visit 1 at day 0 does not
-        [[0], [8]]
+    Predictions are numbered as in [`next_visit_pairs`]; slot 0 of the days is as in [`position_days`].
     """
     patient_N, slot_N = predicts_BV.nonzero(as_tuple=True)
     slots_BV = torch.arange(visit_days_BV.shape[1], device=visit_days_BV.device).expand_as(visit_days_BV)
@@ -250,23 +165,7 @@ def own_category_pairs(slots_BT: Tensor, labels_BT: Tensor, num_slots: int) -> t
     A visit without any label is left out: when codes are masked, only masked codes keep a label, and a visit with no
     masked code would otherwise teach that its categories are absent.
 
-    Args:
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, `-1` for padding.
-        labels_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Category of each token, `-100` where there is none.
-        num_slots (`int`):
-            Slots in the batch, the patient slot included.
-
-    Returns:
-        `tuple[torch.BoolTensor, torch.LongTensor, torch.LongTensor]`: Slots of shape `(batch, slots)` that predict,
-        then predictions and labels as in [`next_visit_pairs`].
-
-    Examples:
-        >>> slots, labels = torch.tensor([[0, 1, 2, 3]]), torch.tensor([[-100, 5, -100, 6]])
-        >>> predicts, rows, cols = own_category_pairs(slots, labels, num_slots=4)
-        >>> predicts.int().tolist(), rows.tolist(), cols.tolist()
-        ([[0, 1, 0, 1]], [0, 1], [5, 6])
+    The slots that predict come first, then predictions and labels as in [`next_visit_pairs`].
     """
     is_label_BT = (labels_BT != IGNORE_INDEX) & (slots_BT >= 1)
     patient_BT = torch.arange(slots_BT.shape[0], device=slots_BT.device)[:, None].expand_as(slots_BT)

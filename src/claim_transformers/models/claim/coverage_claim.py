@@ -19,19 +19,12 @@ _UNKNOWN_LEVELS = LEVELS[LEVELS.index("system") :]
 
 @dataclass
 class Derived:
-    """What a tokenizer works out when it is first used; no part of it, of its files, pickles and fingerprints.
+    """What a tokenizer works out when it is first used; no part of it, of its files, pickles and fingerprints."""
 
-    Args:
-        vocabulary (`ClaimVocabulary`, *optional*): The meaning of every id.
-        encoder (`TableEncoder`, *optional*): Writes tables.
-        writer (`FormWriter`, *optional*): Writes tables in the form.
-        warned (`set[str]`, *optional*): What was warned of already.
-    """
-
-    vocabulary: ClaimVocabulary | None = None
-    encoder: TableEncoder | None = None
-    writer: FormWriter | None = None
-    warned: set[str] = field(default_factory=set)
+    vocabulary: ClaimVocabulary | None = None  # The meaning of every id.
+    encoder: TableEncoder | None = None  # Writes tables.
+    writer: FormWriter | None = None  # Writes tables in the form.
+    warned: set[str] = field(default_factory=set)  # What was warned of already.
 
 
 def _count_levels(histories: Iterable[PatientHistory], vocabulary: ClaimVocabulary) -> dict[str, dict[str, int]]:

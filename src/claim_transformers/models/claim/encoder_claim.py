@@ -28,20 +28,14 @@ _NUM_SEGMENTS = 3  # the patient, earlier visits, the last visit in view
 
 
 class Packing(NamedTuple):
-    """Where the positions that are no padding stand, so that linears and norms run on these alone.
+    """Where the positions that are no padding stand, so that linears and norms run on these alone."""
 
-    Args:
-        real (`torch.LongTensor` of shape `(N,)`): Real positions of the flattened batch, and behind them the first
-            again where their number is rounded up.
-        num_real (`int`): Real positions.
-        batch (`int`): Patients.
-        length (`int`): Positions per patient, padding included.
-    """
-
+    # Real positions of the flattened batch, and behind them the first again where their number is rounded up, shape
+    # `(N,)`.
     real: Tensor
-    num_real: int
-    batch: int
-    length: int
+    num_real: int  # Real positions.
+    batch: int  # Patients.
+    length: int  # Positions per patient, padding included.
 
     @classmethod
     def of(cls, valid_BL: Tensor, *, is_rounded: bool) -> "Packing | None":
@@ -67,17 +61,11 @@ class Packing(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """The positions that the transformer runs over: slots when visits are pooled, code tokens otherwise.
+    """The positions that the transformer runs over: slots when visits are pooled, code tokens otherwise."""
 
-    Args:
-        slots (`torch.LongTensor` of shape `(batch, positions)`): Slot of each position.
-        valid (`torch.BoolTensor` of shape `(batch, positions)`): Whether a position is no padding.
-        cut (`torch.LongTensor` of shape `(batch,)`): Last slot that every position sees.
-    """
-
-    slots: Tensor
-    valid: Tensor
-    cut: Tensor
+    slots: Tensor  # Slot of each position, shape `(batch, positions)`.
+    valid: Tensor  # Whether a position is no padding, shape `(batch, positions)`.
+    cut: Tensor  # Last slot that every position sees, shape `(batch,)`.
 
 
 def _eager_attention_forward(

@@ -60,9 +60,6 @@ class ExtendableVocabulary:
                 meets later.
             **options (`Any`): Options of the tokenizer, for instance `time_tokens`.
 
-        Returns:
-            `ClaimTokenizer`: The tokenizer.
-
         Raises:
             ValueError: If there is no patient, no code reaches `min_patients`, or `max_size` is too small,
                 or `roll_up` is given with `form`, or `keep_groups` with `max_size`.
@@ -98,7 +95,7 @@ class ExtendableVocabulary:
         return cls(vocab, rules, form, **options)  # type: ignore[call-arg]
 
     def extend(self, dataset: Any, *, min_patients: int = 11) -> int:
-        """Give the codes of other patients tokens of their own; old ids do not move.
+        """Give the codes of other patients tokens of their own, and say how many there are; old ids do not move.
 
         A code, visit type or principal group that is no token becomes one when at least `min_patients` distinct
         patients have it in view; rarer codes get their prefix or category, as in [`train_from_dataset`]. New tokens
@@ -109,9 +106,6 @@ class ExtendableVocabulary:
             dataset (`datasets.Dataset`, `pyarrow.Table` or an iterable): Training patients, as in
                 [`train_from_dataset`].
             min_patients (`int`, *optional*, defaults to `11`): Smallest number of distinct patients behind a token.
-
-        Returns:
-            `int`: How many tokens were added.
 
         Raises:
             ValueError: If there is no patient, or tokens were added by `add_tokens` before.

@@ -88,7 +88,6 @@ class ClaimForm:
         [['CCS/108', 'UNK/DISP'], ['CCS/108', 'UNK/NDC', 'LOS/1']]
         >>> form.write_visits([["ICD9CHAPTER/7"]], [None], None)
         Traceback (most recent call last):
-            ...
         ValueError: expected claims, or claims in the form of the tokenizer (category), found codes of ICD9CHAPTER: ...
     """
 
@@ -271,13 +270,6 @@ class ClaimForm:
     def from_dict(cls, content: Mapping[str, Any], categories: Any = None) -> "ClaimForm":
         """Read what [`~ClaimForm.to_dict`] wrote, or the `sequence_form.json` of version 1.
 
-        Args:
-            content (`Mapping[str, Any]`): The parsed JSON.
-            categories (`CodeCategories` or what its `parse` reads, *optional*): From code to category.
-
-        Returns:
-            [`ClaimForm`]: Equal to the form that was written.
-
         Raises:
             ValueError: If the content is no form, or newer than this code.
         """
@@ -311,13 +303,6 @@ class ClaimForm:
     @classmethod
     def load(cls, folder: str | Path, categories: Any = None) -> "ClaimForm":
         """Read the form of a folder of sequences or of a checkpoint, in the files of any version.
-
-        Args:
-            folder (`str` or `Path`): The folder.
-            categories (`CodeCategories` or what its `parse` reads, *optional*): From code to category.
-
-        Returns:
-            [`ClaimForm`]: The form.
 
         Raises:
             ValueError: If the folder has none, or one that is not understood.

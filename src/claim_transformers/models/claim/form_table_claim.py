@@ -22,13 +22,6 @@ class FormWriter:
 
     Args:
         form ([`ClaimForm`]): The form.
-
-    Examples:
-        >>> pa, _ = load_arrow()
-        >>> claims = {"codes": [[["ICD9CM/4280"], ["NDC/1"]]], "visit_amount": [[5.0, None]]}
-        >>> form = ClaimForm("category", bins={"PAID": (1.0,)}, categories={"ICD9CM/428": "CCS/108"})
-        >>> FormWriter(form).write(pa.table(claims))["codes"].to_pylist()
-        [[['CCS/108', 'PAID/1'], ['UNK/NDC']]]
     """
 
     def __init__(self, form: ClaimForm) -> None:
@@ -36,16 +29,10 @@ class FormWriter:
         self._groups: dict[str, str | None] = {}
 
     def write(self, claims: Any) -> Any:
-        """Write rows in the form.
+        """Write rows in the form: with other `codes` and `patient_codes` and, if hidden, no `sex`.
 
-        Args:
-            claims (`pyarrow.Table` or `pyarrow.RecordBatch`):
-                Rows with `codes`; `visit_amount` and `length_of_stay_days` where the form has bins of them, null where
-                unknown; `patient_codes`, `sex` and `county_measures` (a struct of numbers) as far as they are there.
-
-        Returns:
-            `pyarrow.Table` or `pyarrow.RecordBatch`: The rows with other `codes`, `patient_codes` and, if hidden, no
-            `sex`.
+        Rows have `codes`; `visit_amount` and `length_of_stay_days` where the form has bins of them, null where
+        unknown; `patient_codes`, `sex` and `county_measures` (a struct of numbers) as far as they are there.
 
         Raises:
             ValueError: If a column is absent or malformed, or the rows are written in another form. The message holds

@@ -91,26 +91,12 @@ class ClaimPreTrainedModel(CarriesCode, PreTrainedModel):
     ) -> Self:
         """Load a checkpoint from a folder, by a name such as `claim-pt-base`, or from the hub.
 
-        Args:
-            pretrained_model_name_or_path (`str` or `os.PathLike`, *optional*):
-                A folder, a name known to the resolver, or a hub id. `None` takes `state_dict` and `config` instead.
-            *model_args: Passed on to `PreTrainedModel.from_pretrained`.
-            **kwargs: Passed on to `PreTrainedModel.from_pretrained`.
-
-        Returns:
-            `ClaimPreTrainedModel`: A model of the class it is called on, in evaluation mode.
+        Arguments are those of [`~transformers.PreTrainedModel`]; `None` takes `state_dict` and `config` instead.
 
         Raises:
             OSError: If there is no checkpoint under that name. The message names checkpoints that load offline.
             ValueError: If a file is damaged, or its tensors are those of another model or not finite. The message
                 names the file.
-
-        Examples:
-            >>> import tempfile
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     ClaimModel(ClaimConfig(hidden_size=8, num_hidden_layers=1)).save_pretrained(folder)
-            ...     ClaimModel.from_pretrained(folder).config.hidden_size
-            8
         """
         name = pretrained_model_name_or_path
         if name is None:
@@ -163,10 +149,6 @@ class ClaimPreTrainedModel(CarriesCode, PreTrainedModel):
 class ClaimModel(ClaimPreTrainedModel):
     """The encoder: codes of a patient's visits to one vector per visit (or per code) and one per patient.
 
-    Args:
-        config ([`ClaimConfig`]):
-            Sizes and choices of the model.
-
     Examples:
         >>> model = ClaimModel(ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1)).eval()
         >>> outputs = model(
@@ -217,9 +199,6 @@ class ClaimModel(ClaimPreTrainedModel):
             inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*):
                 Vectors instead of code tokens, for attribution.
             **kwargs: `output_hidden_states`, `output_attentions`, `return_dict`, and arguments of attention functions.
-
-        Returns:
-            [`ClaimModelOutput`]
 
         Raises:
             ValueError: If an input is missing or its shape contradicts another one, if a token names a slot that does
@@ -320,10 +299,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
     labelled codes, `num_items_in_batch` when Trainer passes it, so that accumulation and several processes change
     nothing.
 
-    Args:
-        config ([`ClaimConfig`]):
-            Sizes and choices of the model.
-
     Raises:
         ValueError: If `visit_pooling` is `"none"`; [`ClaimForMaskedLM`] pretrains such a model.
 
@@ -340,7 +315,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         (True, True)
         >>> ClaimForPreTraining(ClaimConfig(visit_pooling="none"))
         Traceback (most recent call last):
-            ...
         ValueError: expected visit_pooling 'max' or 'sum' for ClaimForPreTraining, found 'none'
     """
 
@@ -360,28 +334,11 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Linear | None:
-        """Return the decoder of codes.
-
-        Returns:
-            `torch.nn.Linear`, *optional*: The decoder, `None` when next-visit prediction predicts categories.
-
-        Examples:
-            >>> model = ClaimForPreTraining(ClaimConfig(vocab_size=9, num_hidden_layers=1))
-            >>> model.get_output_embeddings().out_features
-            9
-        """
+        """The decoder of codes, `None` when next-visit prediction predicts categories."""
         return self.nvp_decoder if self.config.nvp_target == "code" else None
 
     def set_output_embeddings(self, value: nn.Linear) -> None:
-        """Replace the decoder of codes.
-
-        Args:
-            value (`torch.nn.Linear`): The new decoder.
-
-        Examples:
-            >>> model = ClaimForPreTraining(ClaimConfig(vocab_size=9, num_hidden_layers=1))
-            >>> model.set_output_embeddings(nn.Linear(128, 10))
-        """
+        """Replace the decoder of codes."""
         self.nvp_decoder = value
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -430,9 +387,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
             horizon_known (`torch.BoolTensor` of shape `(batch, slots)`, *optional*):
                 Whether the record covers the whole horizon from the day of a slot on; others predict nothing.
             **kwargs: As in [`ClaimModel`].
-
-        Returns:
-            [`ClaimForPreTrainingOutput`]
 
         Raises:
             ValueError: If labels come without a cut under `nvp_context="mixed"`, a label is no code of the vocabulary,
@@ -485,12 +439,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
         self, input_ids: Tensor, visit_ids: Tensor, visit_days: Tensor, attention_mask: Tensor | None = None
     ) -> Tensor:
         """Score the codes (or categories) of the visit after the last one, reading the position trained for it.
-
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
-            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
-            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`ClaimModel`].
-            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
 
         Returns:
             `torch.FloatTensor` of shape `(batch, vocabulary or categories)`: Logits. With `nvp_context="none"` they
@@ -554,10 +502,6 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
 class ClaimForMaskedLM(ClaimPreTrainedModel):
     """Masked-token learning of Lahlou et al.: every code is a position, and hidden codes are predicted.
 
-    Args:
-        config ([`ClaimConfig`]):
-            Sizes and choices of the model, with `visit_pooling="none"`.
-
     Raises:
         ValueError: If `visit_pooling` is not `"none"`; [`ClaimForPreTraining`] pretrains such a model.
 
@@ -572,7 +516,6 @@ class ClaimForMaskedLM(ClaimPreTrainedModel):
         (1, 3, 20)
         >>> ClaimForMaskedLM(ClaimConfig())
         Traceback (most recent call last):
-            ...
         ValueError: expected visit_pooling 'none' for ClaimForMaskedLM, found 'max'
     """
 
@@ -587,28 +530,11 @@ class ClaimForMaskedLM(ClaimPreTrainedModel):
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Linear:
-        """Return the decoder of codes.
-
-        Returns:
-            `torch.nn.Linear`: The decoder.
-
-        Examples:
-            >>> config = ClaimConfig(vocab_size=9, num_hidden_layers=1, visit_pooling="none")
-            >>> ClaimForMaskedLM(config).get_output_embeddings().out_features
-            9
-        """
+        """The decoder of codes."""
         return self.decoder
 
     def set_output_embeddings(self, value: nn.Linear) -> None:
-        """Replace the decoder of codes.
-
-        Args:
-            value (`torch.nn.Linear`): The new decoder.
-
-        Examples:
-            >>> model = ClaimForMaskedLM(ClaimConfig(vocab_size=9, num_hidden_layers=1, visit_pooling="none"))
-            >>> model.set_output_embeddings(nn.Linear(128, 10))
-        """
+        """Replace the decoder of codes."""
         self.decoder = value
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -627,20 +553,9 @@ class ClaimForMaskedLM(ClaimPreTrainedModel):
     ) -> MaskedLMOutput:
         """Predict hidden codes.
 
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
-            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
-            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`ClaimModel`].
-            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
-            labels (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
-                The hidden code at each masked position, `-100` elsewhere.
-            cut (`torch.LongTensor` of shape `(batch,)`, *optional*): As in [`ClaimModel`].
-            inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*): As in [`ClaimModel`].
-            num_items_in_batch (`torch.Tensor` or `int`, *optional*):
-                Labels that the loss is divided by. `None` counts those of this batch.
-            return_logits (`bool`, *optional*):
-                Whether to return logits of all positions. `None` returns them only when there are no labels.
-            **kwargs: As in [`ClaimModel`].
+        Inputs are those of [`ClaimModel`]. `labels` hold the hidden code at each masked position, `-100` elsewhere;
+        the loss is divided by `num_items_in_batch`, or by their number. Logits of all positions come back when asked
+        for, or when there are no labels.
 
         Returns:
             `transformers.modeling_outputs.MaskedLMOutput`: Cross-entropy per masked code, and logits when asked for.
@@ -722,19 +637,8 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Classify patients.
 
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
-            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
-            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`ClaimModel`].
-            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
-            labels (`torch.Tensor` of shape `(batch,)` or `(batch, num_labels)`, *optional*):
-                Labels, or targets of a regression.
-            cut (`torch.LongTensor` of shape `(batch,)`, *optional*): As in [`ClaimModel`].
-            inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*): As in [`ClaimModel`].
-            **kwargs: As in [`ClaimModel`].
-
-        Returns:
-            `transformers.modeling_outputs.SequenceClassifierOutput`
+        Inputs are those of [`ClaimModel`]. `labels`, or targets of a regression, have the shape `(batch,)` or
+        `(batch, num_labels)`.
 
         Raises:
             ValueError: If the inputs do not fit together.
@@ -755,10 +659,6 @@ class ClaimForSequenceClassification(ClaimPreTrainedModel):
 
 class ClaimForVisitClassification(ClaimPreTrainedModel):
     """A prediction per visit, read from the visit's own position.
-
-    Args:
-        config ([`ClaimConfig`]):
-            Sizes and choices of the model, with `num_labels`.
 
     Examples:
         >>> config = ClaimConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_labels=3)
@@ -794,16 +694,8 @@ class ClaimForVisitClassification(ClaimPreTrainedModel):
     ) -> TokenClassifierOutput:
         """Classify visits.
 
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
-            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`ClaimModel`].
-            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`ClaimModel`].
-            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`ClaimModel`].
-            labels (`torch.LongTensor` of shape `(batch, slots)`, *optional*):
-                Label of each slot, `-100` where there is none: the patient slot, padding and visits not judged.
-            cut (`torch.LongTensor` of shape `(batch,)`, *optional*): As in [`ClaimModel`].
-            inputs_embeds (`torch.FloatTensor` of shape `(batch, tokens, hidden)`, *optional*): As in [`ClaimModel`].
-            **kwargs: As in [`ClaimModel`].
+        Inputs are those of [`ClaimModel`]; `labels` of shape `(batch, slots)` are `-100` where there is none: the
+        patient slot, padding and visits not judged.
 
         Returns:
             `transformers.modeling_outputs.TokenClassifierOutput`: Mean cross-entropy of labelled visits, 0 if there

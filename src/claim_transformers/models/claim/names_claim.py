@@ -95,15 +95,7 @@ def _list_checkpoints() -> list[str]:
 def checkpoint_hint(name: str | os.PathLike[str]) -> str:
     """Say which checkpoints of the store a name may have meant, to end the message of a failed load with.
 
-    Args:
-        name (`str` or `os.PathLike`): The name that could not be loaded.
-
-    Returns:
-        `str`: A sentence, or the empty string when the name has a slash and so cannot be a misspelt name of the store.
-
-    Examples:
-        >>> checkpoint_hint("organisation/model")
-        ''
+    There is nothing to say when the name has a slash and so cannot be a misspelt name of the store.
     """
     text = os.fspath(name)
     if not _STORE_NAME.fullmatch(text):

@@ -40,20 +40,16 @@ class ClaimForPreTrainingOutput(ModelOutput):
             `nvp_weight * nvp_loss + cp_weight * cp_loss + horizon_weight * horizon_loss`, of those that there are.
         nvp_loss (`torch.FloatTensor`, *optional*):
             Next-visit prediction: binary cross-entropy summed over predictions and outputs, per labelled code.
-        cp_loss (`torch.FloatTensor`, *optional*):
-            Category prediction: likewise, per labelled code.
-        horizon_loss (`torch.FloatTensor`, *optional*):
-            Horizon prediction: likewise, per labelled code.
+        cp_loss (`torch.FloatTensor`, *optional*): Category prediction: likewise, per labelled code.
+        horizon_loss (`torch.FloatTensor`, *optional*): Horizon prediction: likewise, per labelled code.
         nvp_logits (`torch.FloatTensor` of shape `(batch, slots, vocabulary or categories)`, *optional*):
             Next-visit logits of every slot, only when asked for.
         category_logits (`torch.FloatTensor` of shape `(batch, slots, categories)`, *optional*):
             Category logits of every slot, only when asked for.
         horizon_logits (`torch.FloatTensor` of shape `(batch, slots, 2 * categories)`, *optional*):
             Logits of what follows within the horizon, on other visits and then on inpatient ones, only when asked for.
-        hidden_states (`tuple[torch.FloatTensor, ...]`, *optional*):
-            As in [`ClaimModelOutput`].
-        attentions (`tuple[torch.FloatTensor, ...]`, *optional*):
-            As in [`ClaimModelOutput`].
+        hidden_states (`tuple[torch.FloatTensor, ...]`, *optional*): As in [`ClaimModelOutput`].
+        attentions (`tuple[torch.FloatTensor, ...]`, *optional*): As in [`ClaimModelOutput`].
     """
 
     loss: Tensor | None = None

@@ -39,23 +39,14 @@ class _Visit(NamedTuple):
 
 @dataclass
 class PatientHistory:
-    """What the tokenizer knows of a patient, visits ordered by (day, type).
+    """What the tokenizer knows of a patient, visits ordered by (day, type)."""
 
-    Args:
-        age_years (`int` or `None`): Age, when it is given rather than computed.
-        sex (`str`): `"F"`, `"M"` or `"U"`.
-        birth_day (`int` or `None`): Day of birth; this and the other days are days since 1970-01-01.
-        index_day (`int` or `None`): Day at which age is taken and before which every visit lies.
-        codes (`frozenset[str]`): Codes of the patient and of no visit, such as entitlement and county.
-        visits (`list[Visit]`): Visits, at most one for each (day, type).
-    """
-
-    age_years: int | None = None
-    sex: str = "U"
-    birth_day: int | None = None
-    index_day: int | None = None
-    codes: frozenset[str] = frozenset()
-    visits: list[_Visit] = field(default_factory=list)
+    age_years: int | None = None  # Age, when it is given rather than computed.
+    sex: str = "U"  # `"F"`, `"M"` or `"U"`.
+    birth_day: int | None = None  # Day of birth; this and the other days are days since 1970-01-01.
+    index_day: int | None = None  # Day at which age is taken and before which every visit lies.
+    codes: frozenset[str] = frozenset()  # Codes of the patient and of no visit, such as entitlement and county.
+    visits: list[_Visit] = field(default_factory=list)  # Visits, at most one for each (day, type).
 
 
 def age_in_years(birth_day: np.typing.ArrayLike, day: np.typing.ArrayLike) -> np.ndarray:
@@ -72,18 +63,11 @@ def read_history(
 ) -> PatientHistory:
     """Read a patient in either of the two layouts a caller may hold.
 
-    Args:
-        patient (`Mapping`):
-            `{"age": 9, "sex": "F", "visits": [{"day": 1, "type": "OP", "codes": [...]}]}`, or a row of the patients
-            table (`visit_day`, `visit_type`, `codes`). `birth_day`, `index_day` and `patient_codes` may be in both;
-            for a form also `length_of_stay_days`, `county_measures`, and the dollars of visits: `amount` of a visit,
-            or `visit_amount` of a row.
-        form ([`ClaimForm`], *optional*): How codes and numbers are written.
-        mark_principal (`bool`, *optional*, defaults to `False`):
-            Whether principal diagnoses are read: `principal` of a visit, or `principal_codes` of a row.
-
-    Returns:
-        `PatientHistory`: Visits of one day and type are joined, and all are ordered.
+    A patient is `{"age": 9, "sex": "F", "visits": [{"day": 1, "type": "OP", "codes": [...]}]}`, or a row of the
+    patients table (`visit_day`, `visit_type`, `codes`). `birth_day`, `index_day` and `patient_codes` may be in both;
+    for a form also `length_of_stay_days`, `county_measures`, and the dollars of visits, `amount` of a visit or
+    `visit_amount` of a row. Principal diagnoses are `principal` of a visit or `principal_codes` of a row. Visits of
+    one day and type are joined, and all are ordered.
 
     Raises:
         ValueError: If a key is missing or would be left out, a value has the wrong type, or a visit is not before
@@ -133,16 +117,7 @@ def read_history(
 def encode_history(
     history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_visits: int | None
 ) -> dict[str, list[int]]:
-    """Write one patient as tokens.
-
-    Args:
-        history (`PatientHistory`): The patient.
-        vocabulary (`ClaimVocabulary`): Token ids.
-        options (`EncodingOptions`): How to write.
-        max_visits (`int` or `None`): Number of most recent visits in view; `None` for all.
-
-    Returns:
-        `dict[str, list[int]]`: `input_ids`, `visit_ids` and `category_ids` of one length, `visit_days` one per slot.
+    """Write one patient as `input_ids`, `visit_ids` and `category_ids` of one length, and `visit_days`, one per slot.
 
     Raises:
         ValueError: If the visits in view span more days than an int32 holds.

@@ -19,37 +19,10 @@ _Pooling = Literal["max", "sum", "mean"]
 def pool_codes(
     weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: _Pooling
 ) -> Tensor:
-    """Embed codes and pool them by slot, reading real codes only.
-
-    Args:
-        weight_KE (`torch.FloatTensor` of shape `(vocabulary, width)`):
-            Embedding table.
-        input_ids_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Code tokens.
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, in any order.
-        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`):
-            Whether a token is no padding.
-        num_slots (`int`):
-            Slots in the batch.
-        mode (`str`):
-            `"max"`, `"sum"` or `"mean"`.
-
-    Returns:
-        `torch.FloatTensor` of shape `(batch, slots, width)`: Pooled codes, exactly zero for a slot without codes.
+    """Embed codes and pool them by slot, exactly zero for a slot without codes, reading real codes only.
 
     Raises:
         ValueError: If a token names a slot that does not exist. It would otherwise land in the next patient.
-
-    Examples:
-        >>> table = torch.tensor([[0.0], [1.0], [2.0], [-3.0]])
-        >>> ids, slots = torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 2]])
-        >>> pool_codes(table, ids, slots, slots >= 0, num_slots=3, mode="max").flatten().tolist()
-        [2.0, 0.0, -3.0]
-        >>> pool_codes(table, ids, slots, slots >= 0, num_slots=2, mode="max")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected visit_ids below 2, the number of columns of visit_days, found 2
     """
     batch = input_ids_BT.shape[0]
     patient_B1 = torch.arange(batch, device=slots_BT.device)[:, None] * num_slots
@@ -67,28 +40,7 @@ def pool_codes(
 
 
 def pool_vectors(vectors_BTE: Tensor, slots_BT: Tensor, valid_BT: Tensor, num_slots: int, mode: _Pooling) -> Tensor:
-    """Pool vectors by slot with shapes that depend on no value.
-
-    Args:
-        vectors_BTE (`torch.FloatTensor` of shape `(batch, tokens, width)`):
-            One vector per token.
-        slots_BT (`torch.LongTensor` of shape `(batch, tokens)`):
-            Slot of each token, in any order.
-        valid_BT (`torch.BoolTensor` of shape `(batch, tokens)`):
-            Whether a token is no padding.
-        num_slots (`int`):
-            Slots in the batch.
-        mode (`str`):
-            `"max"`, `"sum"` or `"mean"`.
-
-    Returns:
-        `torch.FloatTensor` of shape `(batch, slots, width)`: As [`pool_codes`] gives for the vectors of the codes.
-
-    Examples:
-        >>> vectors, slots = torch.tensor([[[1.0], [2.0], [-3.0]]]), torch.tensor([[0, 0, 2]])
-        >>> pool_vectors(vectors, slots, slots >= 0, num_slots=3, mode="max").flatten().tolist()
-        [2.0, 0.0, -3.0]
-    """
+    """Pool vectors by slot as [`pool_codes`] does those of codes, with shapes that depend on no value."""
     batch, _, width = vectors_BTE.shape
     # Padding goes to a slot of its own behind the others, which is cut off again.
     slots_BTE = torch.where(valid_BT, slots_BT, num_slots)[:, :, None].expand_as(vectors_BTE)

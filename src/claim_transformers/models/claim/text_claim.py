@@ -13,18 +13,6 @@ def visits_of_tokens(tokens: Iterable[str]) -> tuple[list[int], list[int]]:
     A visit begins at its claim type; what stands before the first one is the patient's. Days are exact with `DAY/n` up
     to the largest of them. With `GAP/n`, the least number of days that its bucket holds is counted on, so that no
     visit is later than it was; without tokens of time all visits are on one day. There is no index date.
-
-    Args:
-        tokens (`Iterable[str]`): Tokens.
-
-    Returns:
-        `tuple[list[int], list[int]]`: `visit_ids`, one per token, and `visit_days`, one per slot.
-
-    Examples:
-        >>> visits_of_tokens("SEX/F TYPE/OP GAP/START HCPCS/99213 TYPE/RX GAP/4".split())
-        ([0, 1, 1, 1, 2, 2], [0, 0, 4])
-        >>> visits_of_tokens("TYPE/OP DAY/30 TYPE/OP DAY/41".split())
-        ([1, 1, 2, 2], [0, 0, 11])
     """
     slots, days, counted_from = [], [0], 0
     for token in tokens:

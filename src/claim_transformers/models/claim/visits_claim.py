@@ -15,36 +15,21 @@ _ROWS_PER_STEP = 8192
 
 @dataclass
 class VisitColumns:
-    """The visits in view of a batch of patients, flat, ordered by (row, day, type).
+    """The visits in view of a batch of patients, flat, ordered by (row, day, type)."""
 
-    Args:
-        num_rows (`int`): Patients `B`.
-        row (`np.ndarray` of shape `(V,)`): Patient of each visit.
-        day (`np.ndarray` of shape `(V,)`): Service date as a day number.
-        type_index (`np.ndarray` of shape `(V,)`): Position of its type in `types`.
-        types (`list[str]`): Distinct visit types, the empty string for unknown.
-        codes (`pyarrow.Array` of length `C`): Code strings of all visits, not distinct, nulls possible.
-        code_visit (`np.ndarray` of shape `(C,)`): Visit of each code.
-        principal (`pyarrow.Array` of length `P`): Principal diagnoses of all visits, not distinct, nulls possible.
-        principal_visit (`np.ndarray` of shape `(P,)`): Visit of each principal diagnosis.
-    """
-
-    num_rows: int
-    row: np.ndarray
-    day: np.ndarray
-    type_index: np.ndarray
-    types: list[str]
-    codes: Any
-    code_visit: np.ndarray
-    principal: Any
-    principal_visit: np.ndarray
+    num_rows: int  # Patients `B`.
+    row: np.ndarray  # Patient of each visit, shape `(V,)`.
+    day: np.ndarray  # Service date as a day number, shape `(V,)`.
+    type_index: np.ndarray  # Position of its type in `types`, shape `(V,)`.
+    types: list[str]  # Distinct visit types, the empty string for unknown.
+    codes: Any  # Code strings of all visits, not distinct, nulls possible; an array of length `C`.
+    code_visit: np.ndarray  # Visit of each code, shape `(C,)`.
+    principal: Any  # Principal diagnoses of all visits, not distinct, nulls possible; of length `P`.
+    principal_visit: np.ndarray  # Visit of each principal diagnosis, shape `(P,)`.
 
 
 def load_arrow() -> tuple[ModuleType, ModuleType]:
     """Import pyarrow where it is used, because a tokenizer that encodes single patients works without it.
-
-    Returns:
-        `tuple`: `pyarrow` and `pyarrow.compute`.
 
     Raises:
         ImportError: If pyarrow is not installed.
@@ -82,14 +67,6 @@ def read_batches(table: Any, columns: Iterable[str]) -> Iterator[Any]:
 
 def read_visits(batch: Any, max_visits: int | None, *, mark_principal: bool = False) -> VisitColumns:
     """Flatten the visits of a batch, join those of one day and type, and keep the most recent.
-
-    Args:
-        batch (`pyarrow.RecordBatch`): Columns `visit_day`, `visit_type` and `codes`.
-        max_visits (`int` or `None`): Visits in view per patient; `None` for all.
-        mark_principal (`bool`, *optional*, defaults to `False`): Whether `principal_codes` are read too.
-
-    Returns:
-        `VisitColumns`: The visits in view.
 
     Raises:
         ValueError: If lists of one patient differ in length, a day is null, or a column is absent or of a wrong type.

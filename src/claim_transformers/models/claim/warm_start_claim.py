@@ -16,10 +16,7 @@ from .vocabulary_claim import IGNORE_INDEX, code_system, parent_code
 def follow_tokenizer(model: Any, known: int, tokenizer: Any) -> None:
     """Begin the rows of new tokens and categories where a tokenizer says that their relatives are.
 
-    Args:
-        model (`ClaimPreTrainedModel`): A model whose table and decoder of codes have the new size.
-        known (`int`): Number of tokens before.
-        tokenizer ([`ClaimTokenizer`], *optional*): Tokenizer of the new size; rows begin as they are without it.
+    The table and the decoder of codes have the new size; `known` tokens were there before.
     """
     tables = _tables(model, known)
     if tokenizer is None:

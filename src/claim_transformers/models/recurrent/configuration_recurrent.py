@@ -33,8 +33,7 @@ class RecurrentConfig(PreTrainedConfig):
         attention (`str`, *optional*, defaults to `"location"`):
             How Dipole scores an earlier visit: `"location"`, `"general"` or `"concat"`. The other two architectures
             do not read it.
-        vocab_size (`int`, *optional*, defaults to `512`):
-            Number of code tokens, special tokens included.
+        vocab_size (`int`, *optional*, defaults to `512`): Number of code tokens, special tokens included.
         embedding_size (`int`, *optional*, defaults to `128`):
             Width of a code's vector, and of RETAIN's context vector.
         hidden_size (`int`, *optional*, defaults to `128`):
@@ -53,13 +52,11 @@ class RecurrentConfig(PreTrainedConfig):
             the papers do: `True` for DoctorAI, which reads the duration since the last visit, `False` for the others.
         hidden_dropout_prob (`float`, *optional*, defaults to `0.1`):
             Dropout of the vectors of visits and between GRU layers.
-        classifier_dropout (`float`, *optional*):
-            Dropout before a classifier. `None` takes `hidden_dropout_prob`.
+        classifier_dropout (`float`, *optional*): Dropout before a classifier. `None` takes `hidden_dropout_prob`.
         initializer_range (`float`, *optional*, defaults to `0.05`):
             Standard deviation of initial embeddings and linear weights. DoctorAI and RETAIN were published with
             uniform values in -0.1..0.1, whose standard deviation is near this one.
-        pad_token_id (`int`, *optional*, defaults to `0`):
-            Padding token.
+        pad_token_id (`int`, *optional*, defaults to `0`): Padding token.
 
     Raises:
         huggingface_hub.errors.StrictDataclassFieldValidationError: If a field has the wrong type or an unknown choice.
@@ -73,7 +70,6 @@ class RecurrentConfig(PreTrainedConfig):
         (32, False, 2)
         >>> RecurrentConfig(hidden_size=0)
         Traceback (most recent call last):
-            ...
         huggingface_hub.errors.StrictDataclassClassValidationError: ...expected hidden_size in 1..16384, found 0
     """
 
@@ -128,14 +124,7 @@ class RecurrentConfig(PreTrainedConfig):
         return self.embedding_size if self.architecture == "retain" else self.hidden_size
 
     def validate_sizes(self) -> None:
-        """Refuse sizes that no recurrent claims model has, before anything is allocated.
-
-        Raises:
-            ValueError: If a size is out of its bounds, or all of them together ask for too many parameters.
-
-        Examples:
-            >>> RecurrentConfig().validate_sizes()
-        """
+        """Refuse sizes that no recurrent claims model has, before anything is allocated."""
         bounds = {
             "vocab_size": (1, _MAX_VOCAB_SIZE),
             "embedding_size": (1, _MAX_WIDTH),
@@ -152,14 +141,7 @@ class RecurrentConfig(PreTrainedConfig):
             raise ValueError(f"expected at most {_MAX_PARAMETERS} parameters, found sizes that ask for {total}")
 
     def validate_numbers(self) -> None:
-        """Refuse probabilities, scales and tokens that cannot train.
-
-        Raises:
-            ValueError: If a value is not finite or out of its range.
-
-        Examples:
-            >>> RecurrentConfig(hidden_dropout_prob=0.5).validate_numbers()
-        """
+        """Refuse probabilities, scales and tokens that cannot train."""
         for name in ("hidden_dropout_prob", "classifier_dropout"):
             if (value := getattr(self, name)) is not None:
                 _check_range(name, value, 0, 1)

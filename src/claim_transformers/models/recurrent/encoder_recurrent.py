@@ -18,17 +18,11 @@ from .configuration_recurrent import RecurrentConfig
 
 
 class Steps(NamedTuple):
-    """What the GRUs read.
+    """What the GRUs read."""
 
-    Args:
-        sums (`torch.FloatTensor` of shape `(batch, steps, embedding)`): Sum of the vectors of each step's codes.
-        gaps (`torch.FloatTensor` of shape `(batch, steps, 1)`): `log(1 + days since the previous visit)`.
-        counts (`torch.LongTensor` of shape `(batch,)`): Steps of each patient, at least 1.
-    """
-
-    sums: Tensor
-    gaps: Tensor
-    counts: Tensor
+    sums: Tensor  # Sum of the vectors of each step's codes, shape `(batch, steps, embedding)`.
+    gaps: Tensor  # `log(1 + days since the previous visit)`, shape `(batch, steps, 1)`.
+    counts: Tensor  # Steps of each patient, at least 1, shape `(batch,)`.
 
     @property
     def valid(self) -> Tensor:
@@ -37,19 +31,12 @@ class Steps(NamedTuple):
 
 
 class _Encoded(NamedTuple):
-    """What an architecture makes of the steps.
+    """What an architecture makes of the steps."""
 
-    Args:
-        states (`torch.FloatTensor` of shape `(batch, steps, width)`): One vector per step, zero where padded.
-        patient (`torch.FloatTensor` of shape `(batch, patient size)`): The vector that a classifier reads.
-        visit_weights (`torch.FloatTensor` of shape `(batch, steps)`, *optional*): Attention to each step.
-        variable_weights (`torch.FloatTensor` of shape `(batch, steps, embedding)`, *optional*): RETAIN's beta.
-    """
-
-    states: Tensor
-    patient: Tensor
-    visit_weights: Tensor | None = None
-    variable_weights: Tensor | None = None
+    states: Tensor  # One vector per step, zero where padded, shape `(batch, steps, width)`.
+    patient: Tensor  # The vector that a classifier reads, shape `(batch, patient size)`.
+    visit_weights: Tensor | None = None  # Attention to each step, shape `(batch, steps)`.
+    variable_weights: Tensor | None = None  # RETAIN's beta, shape `(batch, steps, embedding)`.
 
 
 def _sum_codes(weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, num_slots: int) -> Tensor:

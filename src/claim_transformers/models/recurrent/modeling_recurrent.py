@@ -97,10 +97,6 @@ class RecurrentPreTrainedModel(PreTrainedModel):
 class RecurrentModel(RecurrentPreTrainedModel):
     """The encoder: codes of a patient's visits to one vector per slot and one per patient.
 
-    Args:
-        config ([`RecurrentConfig`]):
-            Architecture and sizes.
-
     Examples:
         >>> config = RecurrentConfig(architecture="retain", vocab_size=20, embedding_size=8, hidden_size=4)
         >>> outputs = RecurrentModel(config).eval()(
@@ -130,8 +126,7 @@ class RecurrentModel(RecurrentPreTrainedModel):
         """Encode patients.
 
         Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`):
-                Code tokens.
+            input_ids (`torch.LongTensor` of shape `(batch, tokens)`): Code tokens.
             visit_ids (`torch.LongTensor` of shape `(batch, tokens)`):
                 Slot of each token: 0 for the patient, 1 and up for visits, `-1` for padding.
             visit_days (`torch.LongTensor` of shape `(batch, slots)`):
@@ -139,9 +134,6 @@ class RecurrentModel(RecurrentPreTrainedModel):
             attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*):
                 1 for tokens to read, 0 for padding. Tokens with a slot below 0 are padding in any case.
             **kwargs: `return_dict`; others are ignored.
-
-        Returns:
-            [`RecurrentModelOutput`]
 
         Raises:
             ValueError: If an input is missing or its shape contradicts another one, or a token names a slot that does
@@ -221,17 +213,8 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
     ) -> SequenceClassifierOutput:
         """Classify patients.
 
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`RecurrentModel`].
-            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`RecurrentModel`].
-            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`RecurrentModel`].
-            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`RecurrentModel`].
-            labels (`torch.Tensor` of shape `(batch,)` or `(batch, num_labels)`, *optional*):
-                Labels, or targets of a regression.
-            **kwargs: `return_dict`; others are ignored.
-
-        Returns:
-            `transformers.modeling_outputs.SequenceClassifierOutput`
+        Inputs are those of [`RecurrentModel`]. `labels`, or targets of a regression, have the shape `(batch,)` or
+        `(batch, num_labels)`.
 
         Raises:
             ValueError: If the inputs do not fit together.
@@ -255,12 +238,6 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
 
         The contribution of code k in visit j is `alpha_j W (beta_j * W_emb[:, k])`. A code of the patient slot that is
         read in every visit (`patient_slot="every_visit"`) contributes the sum over the visits.
-
-        Args:
-            input_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`RecurrentModel`].
-            visit_ids (`torch.LongTensor` of shape `(batch, tokens)`): As in [`RecurrentModel`].
-            visit_days (`torch.LongTensor` of shape `(batch, slots)`): As in [`RecurrentModel`].
-            attention_mask (`torch.LongTensor` of shape `(batch, tokens)`, *optional*): As in [`RecurrentModel`].
 
         Returns:
             `torch.FloatTensor` of shape `(batch, tokens, num_labels)`: Contributions, zero where padded. Their sum

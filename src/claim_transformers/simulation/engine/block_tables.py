@@ -10,19 +10,12 @@ import pyarrow.compute as pc
 
 @dataclass
 class BlockTables:
-    """Arrow tables of one block, in the schemas of its population.
+    """Arrow tables of one block, in the schemas of its population."""
 
-    Args:
-        medical_claim (`pa.Table`): One row per claim line.
-        pharmacy_claim (`pa.Table`): One row per fill.
-        eligibility (`pa.Table`): One row per span of coverage; every patient has one.
-        true_risk (`pa.Table`): Risks for evaluation only.
-    """
-
-    medical_claim: pa.Table
-    pharmacy_claim: pa.Table
-    eligibility: pa.Table
-    true_risk: pa.Table
+    medical_claim: pa.Table  # One row per claim line.
+    pharmacy_claim: pa.Table  # One row per fill.
+    eligibility: pa.Table  # One row per span of coverage; every patient has one.
+    true_risk: pa.Table  # Risks for evaluation only.
 
     def by_name(self) -> dict[str, pa.Table]:
         """Every table by its name, which is also that of its file."""

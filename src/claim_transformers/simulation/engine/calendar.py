@@ -44,27 +44,12 @@ def season_table(names: list[str]) -> Float:
 class Calendar:
     """Whole months between two dates, numbered from zero, with the months before and after them.
 
-    Args:
-        start (`datetime.date`): First day of the window, the first of a month.
-        end (`datetime.date`): Last day of the window, the last of a month.
-
     Raises:
         ValueError: If the window is empty, longer than twenty years or not made of whole months.
-
-    Examples:
-        >>> calendar = Calendar(dt.date(2010, 1, 1), dt.date(2014, 12, 31))
-        >>> calendar.months
-        60
-        >>> calendar.snapshots().tolist()
-        [0, 6, 12, 18, 24, 30, 36, 42, 48, 54]
-        >>> Calendar(dt.date(2010, 1, 2), dt.date(2014, 12, 31))
-        Traceback (most recent call last):
-            ...
-        ValueError: expected a window of whole months, found one that starts on day 2 of a month
     """
 
-    start: dt.date
-    end: dt.date
+    start: dt.date  # First day of the window, the first of a month.
+    end: dt.date  # Last day of the window, the last of a month.
     months: int = field(init=False)
     first_days: Any = field(init=False, repr=False, compare=False)
 
@@ -130,7 +115,6 @@ def calendar_of(start: str, end: str, example: str) -> Calendar:
         6
         >>> calendar_of("soon", "2010-06-30", "2010-01-01")
         Traceback (most recent call last):
-            ...
         ValueError: expected an ISO date such as 2010-01-01 as start, found 'soon'
     """
     days = {}

@@ -24,9 +24,8 @@ _Row = TypeVar("_Row", bound=Any)
 def read_pools(path: Path) -> dict[str, dict[str, str]]:
     """Read pools of codes, once per process.
 
-    Args:
-        path (`Path`): CSV file with the columns `_POOL_COLUMNS`. The rows of a pool stand together in order of rank;
-            all of them have a weight, or none has and the weights fall with the rank.
+    The rows of a pool stand together in order of rank; all of them have a weight, or none has and the weights fall
+    with the rank.
     """
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)

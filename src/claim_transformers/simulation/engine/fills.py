@@ -20,19 +20,12 @@ from claim_transformers.simulation.engine.schemas import PHARMACY_SCHEMA
 
 @dataclass
 class Fills:
-    """Prescriptions filled in one block, one entry each.
+    """Prescriptions filled in one block, one entry each."""
 
-    Attributes:
-        patient: Position of the patient in the block.
-        day: Day of dispensing, days since 1970-01-01.
-        drug_class: Pool of drugs in the codebook of the population.
-        days_supply: Days the fill lasts.
-    """
-
-    patient: Int
-    day: Int
-    drug_class: Int
-    days_supply: Int
+    patient: Int  # Position of the patient in the block.
+    day: Int  # Day of dispensing, days since 1970-01-01.
+    drug_class: Int  # Pool of drugs in the codebook of the population.
+    days_supply: Int  # Days the fill lasts.
 
     def __len__(self) -> int:
         return len(self.patient)

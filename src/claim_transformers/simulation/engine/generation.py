@@ -19,54 +19,33 @@ BLOCK_PATIENTS = 2500
 
 @dataclass(frozen=True)
 class Request:
-    """What any population is asked for.
-
-    Args:
-        patients (`int`): Number of patients.
-        seed (`int`): Seed of the simulation.
-        calendar (`Calendar`): The window.
-    """
+    """What any population is asked for."""
 
     patients: int
     seed: int
-    calendar: Calendar
+    calendar: Calendar  # The window.
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a simulation wrote.
+    """What a simulation wrote."""
 
-    Args:
-        path (`Path`): Folder with the files.
-        patients (`int`): Patients simulated.
-        claim_lines (`int`): Rows of `medical_claim.parquet`.
-        rx_claims (`int`): Rows of `pharmacy_claim.parquet`.
-        eligibility_spans (`int`): Rows of `eligibility.parquet`.
-        true_risks (`int`): Rows of `true_risk.parquet`.
-    """
-
-    path: Path
+    path: Path  # Folder with the files.
     patients: int
-    claim_lines: int
-    rx_claims: int
-    eligibility_spans: int
-    true_risks: int
+    claim_lines: int  # Rows of `medical_claim.parquet`.
+    rx_claims: int  # Rows of `pharmacy_claim.parquet`.
+    eligibility_spans: int  # Rows of `eligibility.parquet`.
+    true_risks: int  # Rows of `true_risk.parquet`.
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What one population puts into its folder.
+    """What one population puts into its folder."""
 
-    Args:
-        blocks (`Iterator[BlockTables]`): Tables of each block, simulated while they are written.
-        tables (`Mapping[str, pa.Table]`): Tables that do not depend on patients.
-        manifest (`Mapping[str, Any]`): What `simulation.json` says beside the request and the rows.
-        notes (`Mapping[str, Mapping[str, Any]]`, *optional*): JSON files, filled in while the blocks are simulated.
-    """
-
-    blocks: Iterator[BlockTables]
-    tables: Mapping[str, pa.Table]
-    manifest: Mapping[str, Any]
+    blocks: Iterator[BlockTables]  # Tables of each block, simulated while they are written.
+    tables: Mapping[str, pa.Table]  # Tables that do not depend on patients.
+    manifest: Mapping[str, Any]  # What `simulation.json` says beside the request and the rows.
+    # JSON files, filled in while the blocks are simulated.
     notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 

@@ -31,24 +31,12 @@ _REPEAT = 0.85
 class Coding:
     """How a simulation is coded.
 
-    Args:
-        version (`int`): Version of the simulation.
-        icd10_from (`str`): ISO date, `"always"` or `"never"`.
-
     Raises:
         ValueError: If `icd10_from` is none of them.
-
-    Examples:
-        >>> Coding(2, "1970-01-03").first_day
-        2
-        >>> Coding(2, "soon")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected an ISO date such as 2015-10-01, 'always' or 'never' as icd10_from, found 'soon'
     """
 
-    version: int
-    icd10_from: str
+    version: int  # Version of the simulation.
+    icd10_from: str  # ISO date, `"always"` or `"never"`.
     first_day: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +61,6 @@ def check_coding(version: int | None, versions: tuple[int, int], icd10_from: str
         (2, 1)
         >>> check_coding(1, (1, 2), "never")
         Traceback (most recent call last):
-            ...
         ValueError: expected no icd10_from with simulation version 1, which knows none, found 'never'; take version 2
     """
     first, second = versions
@@ -123,21 +110,8 @@ def _check_codes(place: str, system: str, pools: dict[str, str]) -> None:
 class Icd10Codes:
     """What stands for the ICD-9 codes of a population where ICD-10 is in force.
 
-    Args:
-        system (`str`): `"ICD9CM"` or `"ICD9PCS"`.
-        icd9 (`list[str]`): The ICD-9 codes of the population.
-        jitter (`float`, *optional*, defaults to `0.0`): As that of [`CodeTable`].
-        seed (`int`, *optional*, defaults to `0`): As that of [`CodeTable`].
-
     Raises:
         KeyError: If one of the codes has no ICD-10 code in the data file.
-
-    Examples:
-        >>> codes = Icd10Codes("ICD9CM", ["4659", "49392"])
-        >>> generator = np.random.Generator(np.random.Philox(0))
-        >>> written = codes.rewrite(np.array([[1, 0]]), np.array([7], dtype=np.uint64), np.array([True]), generator)
-        >>> [codes.vocabulary[code] for code in written[0]]
-        ['J45901', 'J069']
     """
 
     def __init__(self, system: str, icd9: list[str], *, jitter: float = 0.0, seed: int = 0) -> None:
@@ -148,11 +122,9 @@ class Icd10Codes:
         self.vocabulary = [*icd9, *self._table.vocabulary]
 
     def rewrite(self, codes: Int, key: Key, is_icd10: Bool, generator: np.random.Generator) -> Int:
-        """Rewrite some claims.
+        """Rewrite some claims as positions in `vocabulary`.
 
-        Returns:
-            `np.ndarray` of `int32`: Positions in `vocabulary`. Where two codes became one, it stands once and those
-            behind it move up.
+        Where two codes became one, it stands once and those behind it move up.
         """
         place = np.flatnonzero((codes >= 0) & is_icd10[:, None])
         claim = place // codes.shape[1]

@@ -16,7 +16,6 @@ def parse_menu(text: str) -> list[tuple[str, float]]:
         [('strep_test', 0.5), ('urine_test', 0.1)]
         >>> parse_menu("a b")
         Traceback (most recent call last):
-            ...
         ValueError: expected chances of a menu that sum to at most 1, found 2.0
     """
     parts = [part.partition(":") for part in text.split()]
@@ -28,11 +27,7 @@ def parse_menu(text: str) -> list[tuple[str, float]]:
 
 
 class Menu:
-    """Menus of every cause for one position on a claim.
-
-    Args:
-        texts (`Sequence[str]`): One menu per cause, as `parse_menu` reads it.
-        table (`CodeTable`): Where the names of the menus are pools.
+    """Menus of every cause for one position on a claim, whose names are pools of the table.
 
     Examples:
         >>> table = CodeTable({"test": "87880"})

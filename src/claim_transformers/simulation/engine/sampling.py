@@ -11,12 +11,7 @@ _RANK_EXPONENT = 1.15
 
 
 def mix(key: Key, salt: int | Key) -> Key:
-    """Hash 64-bit keys, so that a habit can be recomputed instead of stored (splitmix64, Steele et al., 2014).
-
-    Examples:
-        >>> mix(np.array([1, 2], dtype=np.uint64), 3).tolist() == mix(np.array([1, 2], dtype=np.uint64), 3).tolist()
-        True
-    """
+    """Hash 64-bit keys, so that a habit can be recomputed instead of stored (splitmix64, Steele et al., 2014)."""
     salt_key = np.asarray(salt, dtype=np.uint64)
     with np.errstate(over="ignore"):
         mixed = key + (salt_key + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
@@ -45,17 +40,8 @@ def _parse_weights(text: str) -> tuple[list[str], np.ndarray[tuple[int], np.dtyp
 class CodeTable:
     """Pools of weighted codes that are drawn from in constant time (alias method, Walker 1977).
 
-    Args:
-        pools (`Mapping[str, str]`): Name of a pool to its codes, as `_parse_weights` reads them.
-        jitter (`float`, *optional*, defaults to `0.0`):
-            Standard deviation of the logarithm by which each weight is moved: the coding habit of an institution.
-        seed (`int`, *optional*, defaults to `0`): Seed of that movement.
-
-    Examples:
-        >>> table = CodeTable({"visit": "99213:3 99214:1", "test": "87880"})
-        >>> drawn = table.draw(table.pool_ids(["test", "visit"]), np.array([0.1, 0.2], dtype=np.float32))
-        >>> [table.vocabulary[code] for code in drawn]
-        ['87880', '99213']
+    `jitter` is the standard deviation of the logarithm by which each weight is moved, the coding habit of an
+    institution, and `seed` that of the movement.
     """
 
     def __init__(self, pools: Mapping[str, str], *, jitter: float = 0.0, seed: int = 0) -> None:

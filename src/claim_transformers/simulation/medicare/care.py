@@ -37,19 +37,12 @@ _ALWAYS_RECORDED = ("IP", "SNF", "HHA", "HOSP")
 
 @dataclass
 class _Care:
-    """Claims and fills of one block, recorded ones only.
+    """Claims and fills of one block, recorded ones only."""
 
-    Attributes:
-        sheet: Claims in order of patient, first day and type.
-        lines: Their lines.
-        diagnoses: Codes, shape `(claims, DIAGNOSES)`.
-        fills: Fills in order of patient and day.
-    """
-
-    sheet: Sheet
+    sheet: Sheet  # Claims in order of patient, first day and type.
     lines: Lines
-    diagnoses: Int
-    fills: Fills
+    diagnoses: Int  # Codes, shape `(claims, DIAGNOSES)`.
+    fills: Fills  # Fills in order of patient and day.
 
 
 def write_care(

@@ -24,15 +24,10 @@ _PROCEDURE_SHARES = (1.0, 0.4, 0.2)
 
 @dataclass
 class Bounds:
-    """What ends the time after each stay.
+    """What ends the time after each stay."""
 
-    Attributes:
-        next_admission: Day of the next stay, `NEVER` for none.
-        death: Day of death, `NEVER` for none.
-    """
-
-    next_admission: Int
-    death: Int
+    next_admission: Int  # Day of the next stay, `NEVER` for none.
+    death: Int  # Day of death, `NEVER` for none.
 
     def last_day(self) -> Int:
         """Last day on which care outside hospital can take place."""

@@ -19,39 +19,23 @@ from claim_transformers.simulation.medicare.conditions import CONDITION_NAMES, D
 
 @dataclass(frozen=True)
 class _StayCause:
-    """One reason for a stay.
+    """One reason for a stay."""
 
-    Args:
-        name (`str`): Name; the pool of its principal diagnoses is `stay_` or `planned_` and the name.
-        rate (`str`):
-            Stays per 1,000 patient-years: a number for everyone, then a number per unit of burden of a condition, as
-            `"1 heart_failure:95"`.
-        drg (`str`): MS-DRGs with major complication, with complication, without.
-        days (`float`): Mean length of stay in days.
-        mortality (`float`): Share who die in hospital at average severity.
-        facility (`float`): Share discharged to a nursing facility.
-        home_health (`float`): Share discharged home with home health.
-        readmission (`float`): What the cause adds to the logarithm of the hazard after discharge.
-        age (`float`): Growth of the logarithm of the rate per ten years of age.
-        procedures (`str`): Pools of procedures with their chance.
-        planned (`bool`): Planned by the rules above.
-        emergency (`float`): Share that comes through the emergency department.
-        drug_condition (`str`): The condition whose drugs protect after discharge.
-    """
-
-    name: str
+    name: str  # Name; the pool of its principal diagnoses is `stay_` or `planned_` and the name.
+    # Stays per 1,000 patient-years: a number for everyone, then a number per unit of burden of a condition, as `"1
+    # heart_failure:95"`.
     rate: str
-    drg: str
-    days: float = 4.5
-    mortality: float = 0.02
-    facility: float = 0.15
-    home_health: float = 0.15
-    readmission: float = 0.0
-    age: float = 0.15
-    procedures: str = "general:0.3"
-    planned: bool = False
-    emergency: float = 0.8
-    drug_condition: str = ""
+    drg: str  # MS-DRGs with major complication, with complication, without.
+    days: float = 4.5  # Mean length of stay in days.
+    mortality: float = 0.02  # Share who die in hospital at average severity.
+    facility: float = 0.15  # Share discharged to a nursing facility.
+    home_health: float = 0.15  # Share discharged home with home health.
+    readmission: float = 0.0  # What the cause adds to the logarithm of the hazard after discharge.
+    age: float = 0.15  # Growth of the logarithm of the rate per ten years of age.
+    procedures: str = "general:0.3"  # Pools of procedures with their chance.
+    planned: bool = False  # Planned by the rules above.
+    emergency: float = 0.8  # Share that comes through the emergency department.
+    drug_condition: str = ""  # The condition whose drugs protect after discharge.
 
     def __post_init__(self) -> None:
         parse_menu(self.procedures)

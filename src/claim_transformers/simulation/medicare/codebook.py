@@ -49,9 +49,7 @@ def more_drug_pools() -> dict[str, str]:
 class _DatedTable:
     """Pools of codes whose weights change on the day of a drift and whose codes change with the version of ICD.
 
-    Args:
-        versions (`Sequence[Mapping[str, str]]`): The same pools before and from October 1, 2015 on, or only once.
-        drift (`PlantedDrift`): When and by how much the weights move.
+    The same pools come as they are before and from October 1, 2015 on, or only once.
 
     Examples:
         >>> table = _DatedTable([{"x": "A:1"}, {"x": "B:1"}], PlantedDrift(2012))
@@ -119,12 +117,7 @@ class _DatedTable:
 
 
 class MedicareCodebook:
-    """All tables of codes that the claims of a simulation draw from.
-
-    Args:
-        drift (`PlantedDrift`): Moves weights and products.
-        coding (`Coding`): Version of the simulation and first day of ICD-10.
-    """
+    """All tables of codes that the claims of a simulation draw from."""
 
     def __init__(self, drift: PlantedDrift, coding: Coding) -> None:
         diagnoses, procedures = read_pools(DATA / "diagnoses.csv"), read_pools(DATA / "procedures.csv")

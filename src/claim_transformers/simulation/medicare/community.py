@@ -24,17 +24,11 @@ _DAY_BITS = 20
 
 @dataclass
 class Events:
-    """Dated events of one block in order of patient and day, one entry each.
+    """Dated events of one block in order of patient and day, one entry each."""
 
-    Attributes:
-        patient: Position of the patient.
-        day: Days since 1970-01-01.
-        reason: Position in `CONDITIONS`, `MINOR` for anything else.
-    """
-
-    patient: Int
-    day: Int
-    reason: Int
+    patient: Int  # Position of the patient.
+    day: Int  # Days since 1970-01-01.
+    reason: Int  # Position in `CONDITIONS`, `MINOR` for anything else.
 
     def __len__(self) -> int:
         return len(self.patient)
@@ -46,18 +40,12 @@ class Events:
 
 @dataclass
 class Contacts:
-    """Visits outside hospital that the patients of one block make.
+    """Visits outside hospital that the patients of one block make."""
 
-    Attributes:
-        office: Visits to a doctor's office.
-        emergency: Visits to an emergency department without admission.
-        is_observation: Which of the latter became observation stays.
-        office_keys, emergency_keys: Sorted `event_keys` of both.
-    """
-
-    office: Events
-    emergency: Events
-    is_observation: Bool
+    office: Events  # Visits to a doctor's office.
+    emergency: Events  # Visits to an emergency department without admission.
+    is_observation: Bool  # Which of the latter became observation stays.
+    # `office_keys`, `emergency_keys`: sorted `event_keys` of both.
     office_keys: Int = field(init=False)
     emergency_keys: Int = field(init=False)
 

@@ -27,27 +27,16 @@ _CANCER_TREATMENT_MONTHS = 14
 
 @dataclass(frozen=True)
 class _Condition:
-    """One chronic condition.
+    """One chronic condition."""
 
-    Args:
-        name (`str`): Name, also of its pool of diagnoses.
-        share (`tuple[float, ...]`): Share of patients at `_CURVE_AGES` who have it.
-        odds (`tuple[tuple[str, float], ...]`): What multiplies the odds: traits or conditions listed earlier.
-        visits (`float`): Office visits a year for it.
-        mention (`float`): Weight with which other claims name it.
-        drugs (`tuple[str, ...]`): Drug classes.
-        treated (`float`): Share of patients on each of them.
-        mortality (`float`): What it adds to the logarithm of mortality at average severity.
-    """
-
-    name: str
-    share: tuple[float, float, float, float, float, float]
-    odds: tuple[tuple[str, float], ...] = ()
-    visits: float = 0.3
-    mention: float = 0.3
-    drugs: tuple[str, ...] = ()
-    treated: float = 0.0
-    mortality: float = 0.0
+    name: str  # Name, also of its pool of diagnoses.
+    share: tuple[float, float, float, float, float, float]  # Share of patients at `_CURVE_AGES` who have it.
+    odds: tuple[tuple[str, float], ...] = ()  # What multiplies the odds: traits or conditions listed earlier.
+    visits: float = 0.3  # Office visits a year for it.
+    mention: float = 0.3  # Weight with which other claims name it.
+    drugs: tuple[str, ...] = ()  # Drug classes.
+    treated: float = 0.0  # Share of patients on each of them.
+    mortality: float = 0.0  # What it adds to the logarithm of mortality at average severity.
 
     def __post_init__(self) -> None:
         if not all(0 < share < 1 for share in self.share) or not 0 <= self.treated <= 1:
@@ -64,19 +53,15 @@ ESRD = CONDITION_NAMES.index("esrd")
 
 @dataclass
 class Illness:
-    """Conditions of the patients of one block.
+    """Conditions of the patients of one block."""
 
-    Attributes:
-        onset_month: First month with each condition, counted from the window's start, shape `(patients, conditions)`;
-            large for those who never get it.
-        burden: Severity where present and zero where not, shape `(months, patients, conditions)`; months begin
-            `BURN_IN_MONTHS` before the window.
-        in_treatment: Cancer under treatment, shape `(months, patients)`.
-    """
-
+    # First month with each condition, counted from the window's start, shape `(patients, conditions)`; large for those
+    # who never get it.
     onset_month: Float
+    # Severity where present and zero where not, shape `(months, patients, conditions)`; months begin `BURN_IN_MONTHS`
+    # before the window.
     burden: Float
-    in_treatment: Float
+    in_treatment: Float  # Cancer under treatment, shape `(months, patients)`.
 
 
 def _logit(share: Float) -> Float:

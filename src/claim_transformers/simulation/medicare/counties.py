@@ -31,21 +31,13 @@ _POPULATION_SPREAD = 1.3
 
 @dataclass(frozen=True)
 class _Counties:
-    """All counties, one entry each.
+    """All counties, one entry each."""
 
-    Args:
-        fips (`list[str]`): Five digits.
-        cumulative (`np.ndarray`): Share of patients who live in this county or an earlier one.
-        deprivation (`np.ndarray`): Latent deprivation, mean zero, standard deviation one over patients.
-        is_rural (`np.ndarray`): Few people, fewer doctors.
-        noise (`np.ndarray`): What a published index adds to the deprivation, standard normal.
-    """
-
-    fips: list[str]
-    cumulative: Float
-    deprivation: Float
-    is_rural: Bool
-    noise: Float
+    fips: list[str]  # Five digits.
+    cumulative: Float  # Share of patients who live in this county or an earlier one.
+    deprivation: Float  # Latent deprivation, mean zero, standard deviation one over patients.
+    is_rural: Bool  # Few people, fewer doctors.
+    noise: Float  # What a published index adds to the deprivation, standard normal.
 
 
 def _county_codes() -> list[str]:

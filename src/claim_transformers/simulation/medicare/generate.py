@@ -65,16 +65,7 @@ class MedicareClaims:
 
 @dataclass(frozen=True)
 class MedicareSummary(Summary):
-    """What a simulation wrote.
-
-    Args:
-        path (`Path`): Folder with the files.
-        patients (`int`): Patients simulated.
-        claim_lines (`int`): Rows of `medical_claim.parquet`.
-        rx_claims (`int`): Rows of `pharmacy_claim.parquet`.
-        eligibility_spans (`int`): Rows of `eligibility.parquet`.
-        true_risks (`int`): Rows of `true_risk.parquet`.
-    """
+    """What a simulation wrote: its folder, and how many patients and rows of each file."""
 
 
 @dataclass(frozen=True)
@@ -157,32 +148,14 @@ def simulate_medicare_tables(
     icd10_from: str | None = None,
     simulation_version: int | None = None,
 ) -> MedicareClaims:
-    """Simulate a Medicare population in memory, with the rows that `simulate_medicare` would write.
+    """Simulate a Medicare population in memory, with the rows that [`simulate_medicare`] would write.
 
-    Args:
-        patients (`int`): Number of patients.
-        seed (`int`, *optional*, defaults to `0`): Seed.
-        start (`str`, *optional*, defaults to `"2008-01-01"`): First day.
-        end (`str`, *optional*, defaults to `"2012-12-31"`): Last day.
-        planted_bias (`float` or `PlantedBias`, *optional*, defaults to `0.0`): See `simulate_medicare`.
-        planted_drift (`float` or `PlantedDrift`, *optional*, defaults to `0.0`): See `simulate_medicare`.
-        icd10_from (`str`, *optional*): See `simulate_medicare`.
-        simulation_version (`int`, *optional*): See `simulate_medicare`.
-
-    Returns:
-        `MedicareClaims`: The tables.
-
-    Raises:
-        ValueError: If an argument is out of range or unknown; the message says what was expected and found.
+    Arguments and errors are those of [`simulate_medicare`].
 
     Examples:
         >>> claims = simulate_medicare_tables(20, end="2008-12-31")
         >>> claims.eligibility["payer"].unique().to_pylist()
         ['medicare']
-        >>> simulate_medicare_tables(0)
-        Traceback (most recent call last):
-            ...
-        ValueError: expected at least 1 patient, found 0
     """
     request = _check(patients, seed, start, end, planted_bias, planted_drift, icd10_from, simulation_version)
     joined = join_blocks(list(_blocks(request)))

@@ -47,27 +47,18 @@ _EARLY_EXCESS, _EARLY_DAYS = 0.9, 8.0
 
 @dataclass
 class Community:
-    """Hazards outside hospital, shape `(patients, months)` with months from `BURN_IN_MONTHS` before the window.
+    """Hazards outside hospital, shape `(patients, months)` with months from `BURN_IN_MONTHS` before the window."""
 
-    Attributes:
-        unplanned, planned, death: Per day.
-        instability: Hidden, standard normal, slow.
-        on_drugs: 1 in months in which prescribed drugs are taken.
-        illness: Sum of what conditions add to mortality.
-        cause_age: Age factor of each cause, shape `(patients, causes)`.
-        chemotherapy: Patients whose cancer is treated in hospital.
-        age: Age in years in the middle of the window.
-    """
-
+    # `unplanned`, `planned`, `death`: per day.
     unplanned: Float
     planned: Float
     death: Float
-    instability: Float
-    on_drugs: Float
-    illness: Float
-    cause_age: Float
-    chemotherapy: Float
-    age: Float
+    instability: Float  # Hidden, standard normal, slow.
+    on_drugs: Float  # 1 in months in which prescribed drugs are taken.
+    illness: Float  # Sum of what conditions add to mortality.
+    cause_age: Float  # Age factor of each cause, shape `(patients, causes)`.
+    chemotherapy: Float  # Patients whose cancer is treated in hospital.
+    age: Float  # Age in years in the middle of the window.
 
 
 def draw_community(
@@ -138,22 +129,15 @@ def _hidden_processes(
 
 @dataclass
 class Discharge:
-    """Patients who have just left hospital, one entry each.
+    """Patients who have just left hospital, one entry each."""
 
-    Attributes:
-        unplanned: Daily hazard of an unplanned admission on a day far from discharge, history included.
-        boost: What multiplies it after this discharge, before the effects of time, follow-up visit and fill.
-        planned, death: Daily hazards of the other two ends.
-        follow_up: Daily chance of a first follow-up visit, before its profile over days.
-        fill_chance: Chance that the drug is filled; `1` where none was prescribed.
-    """
-
-    unplanned: Float
-    boost: Float
+    unplanned: Float  # Daily hazard of an unplanned admission on a day far from discharge, history included.
+    boost: Float  # What multiplies it after this discharge, before the effects of time, follow-up visit and fill.
+    # `planned`, `death`: daily hazards of the other two ends.
     planned: Float
     death: Float
-    follow_up: Float
-    fill_chance: Float
+    follow_up: Float  # Daily chance of a first follow-up visit, before its profile over days.
+    fill_chance: Float  # Chance that the drug is filled; `1` where none was prescribed.
 
 
 @cache
@@ -180,12 +164,6 @@ def true_risk(discharge: Discharge) -> tuple[Float, Float]:
 
     The visit and the fill have not happened yet at discharge, so the risk is the mean over both: the chance of having
     had a visit is carried along day by day, and the fill has two branches. Death competes.
-
-    Examples:
-        >>> one = np.ones(1, dtype=np.float32)
-        >>> unplanned, either = true_risk(Discharge(one * 0.001, one * 4, one * 0.0, one * 0.0, one, one))
-        >>> bool(0.08 < unplanned[0] < 0.16), bool(unplanned[0] == either[0])
-        (True, True)
     """
     early, planned_profile, death_profile, _ = day_profiles()
     visit = follow_up_chance(discharge)

@@ -42,7 +42,6 @@ class PlantedBias:
         0.0
         >>> PlantedBias("tall")
         Traceback (most recent call last):
-            ...
         ValueError: expected a subgroup such as 'race=black', 'gender=female', 'dual', 'disabled' or 'rural', found
         'tall'
     """
@@ -109,7 +108,6 @@ class PlantedDrift:
         15340
         >>> PlantedDrift(2012, 2.0)
         Traceback (most recent call last):
-            ...
         ValueError: expected a strength of the drift from 0 to 1, found 2.0
     """
 

@@ -29,43 +29,24 @@ DUAL_CODES = ("NA", "02", "08", "01", "03", "04", "06")
 
 @dataclass
 class MedicarePopulation:
-    """Patients of one block; one entry per patient unless a shape is given.
+    """Patients of one block; one entry per patient unless a shape is given."""
 
-    Attributes:
-        key: Identity, a 64-bit hash.
-        male: True for men.
-        race: Index into `RACES`.
-        birth_day: Day of birth, days since 1970-01-01.
-        entry_month: First month of entitlement, negative where it began before the window.
-        entry_age: Age at the start of entitlement or of the window, whichever is later, in years.
-        entitlement: Original reason, `_AGED`, `_DISABLED`, `_RENAL` or `_DISABLED_RENAL`.
-        dual: Index into `DUAL_CODES`, 0 for those without Medicaid.
-        county: Position in `Counties.fips`.
-        deprivation: Latent deprivation of the county.
-        rural: True in a rural county.
-        frailty: Hidden multiplier of the hazard of admission, mean one.
-        adherence: Chance to be on a prescribed drug in a month.
-        access: Tendency to see a doctor soon, standard normal; lower where deprived or rural.
-        has_part_d: Drug coverage.
-        enrolled: Covered by parts A and B, shape `(months, patients)`, before deaths are known.
-    """
-
-    key: Key
-    male: Bool
-    race: Int
-    birth_day: Int
-    entry_month: Int
-    entry_age: Float
-    entitlement: Int
-    dual: Int
-    county: Int
-    deprivation: Float
-    rural: Bool
-    frailty: Float
-    adherence: Float
-    access: Float
-    has_part_d: Bool
-    enrolled: Bool
+    key: Key  # Identity, a 64-bit hash.
+    male: Bool  # True for men.
+    race: Int  # Index into `RACES`.
+    birth_day: Int  # Day of birth, days since 1970-01-01.
+    entry_month: Int  # First month of entitlement, negative where it began before the window.
+    entry_age: Float  # Age at the start of entitlement or of the window, whichever is later, in years.
+    entitlement: Int  # Original reason, `_AGED`, `_DISABLED`, `_RENAL` or `_DISABLED_RENAL`.
+    dual: Int  # Index into `DUAL_CODES`, 0 for those without Medicaid.
+    county: Int  # Position in `Counties.fips`.
+    deprivation: Float  # Latent deprivation of the county.
+    rural: Bool  # True in a rural county.
+    frailty: Float  # Hidden multiplier of the hazard of admission, mean one.
+    adherence: Float  # Chance to be on a prescribed drug in a month.
+    access: Float  # Tendency to see a doctor soon, standard normal; lower where deprived or rural.
+    has_part_d: Bool  # Drug coverage.
+    enrolled: Bool  # Covered by parts A and B, shape `(months, patients)`, before deaths are known.
 
     def __len__(self) -> int:
         return len(self.key)

@@ -26,23 +26,14 @@ _PLACE = {code: position for position, code in enumerate(PLACES)}
 
 @dataclass
 class Lines:
-    """Claim lines, one entry each.
+    """Claim lines, one entry each."""
 
-    Attributes:
-        claim: Position of the claim.
-        revenue: Index into `REVENUE_CODES`, `-1` for none.
-        service: Code of `MedicareCodebook.services`, `-1` for none.
-        day: Day of service.
-        dollars: Amount allowed, in the median.
-        units: Units of service.
-    """
-
-    claim: Int
-    revenue: Int
-    service: Int
-    day: Int
-    dollars: Float
-    units: Float
+    claim: Int  # Position of the claim.
+    revenue: Int  # Index into `REVENUE_CODES`, `-1` for none.
+    service: Int  # Code of `MedicareCodebook.services`, `-1` for none.
+    day: Int  # Day of service.
+    dollars: Float  # Amount allowed, in the median.
+    units: Float  # Units of service.
 
     def __len__(self) -> int:
         return len(self.claim)
@@ -50,36 +41,26 @@ class Lines:
 
 @dataclass
 class Sheet:
-    """Claims of one kind, one entry each; codes are `-1` where there are none.
+    """Claims of one kind, one entry each; codes are `-1` where there are none."""
 
-    Attributes:
-        patient: Position of the patient.
-        claim_type: Index into `CLAIM_TYPES`.
-        start, end: First and last day.
-        pool: Pool of the first diagnosis.
-        mention: Scale of the chance that each of the patient's conditions is named.
-        most: Most diagnoses on the claim.
-        admission, discharge: Days of the stay, `-1` for none.
-        disposition: Index into `admission.DISPOSITIONS`, or `STILL_PATIENT`, `TRANSFERRED`.
-        bill, place, group, admit_type: Codes as positions.
-        procedures: Codes of `MedicareCodebook.procedures`, shape `(claims, PROCEDURES)`.
-    """
-
-    patient: Int
-    claim_type: Int
+    patient: Int  # Position of the patient.
+    claim_type: Int  # Index into `CLAIM_TYPES`.
+    # `start`, `end`: first and last day.
     start: Int
     end: Int
-    pool: Int
-    mention: Float
-    most: Int
+    pool: Int  # Pool of the first diagnosis.
+    mention: Float  # Scale of the chance that each of the patient's conditions is named.
+    most: Int  # Most diagnoses on the claim.
+    # `admission`, `discharge`: days of the stay, `-1` for none.
     admission: Int
     discharge: Int
-    disposition: Int
+    disposition: Int  # Index into `admission.DISPOSITIONS`, or `STILL_PATIENT`, `TRANSFERRED`.
+    # `bill`, `place`, `group`, `admit_type`: codes as positions.
     bill: Int
     place: Int
     group: Int
     admit_type: Int
-    procedures: Int
+    procedures: Int  # Codes of `MedicareCodebook.procedures`, shape `(claims, PROCEDURES)`.
     lines: list[Lines] = field(default_factory=list)
 
     def __len__(self) -> int:

@@ -43,32 +43,21 @@ _MEMORY_DAYS = 75.0
 
 @dataclass
 class Stays:
-    """Stays of one block in order of patient and time, one entry each.
+    """Stays of one block in order of patient and time, one entry each."""
 
-    Attributes:
-        patient, cause, admission, discharge: Who, why, from when to when (days since 1970-01-01).
-        disposition: Index into `admission.DISPOSITIONS`.
-        transfer: Day on which another hospital took over, `-1` for none.
-        interim: Last day of the interim bill, `-1` for none.
-        came_by_emergency: Through the emergency department.
-        follow_up: Day of the first visit after discharge, `-1` for none within 30 days.
-        is_filled: The drug prescribed at discharge was filled.
-        is_drug_due: A drug was prescribed that the patient's coverage pays.
-        hazards: From which the time after each is drawn, and from which its true risk follows.
-    """
-
+    # `patient`, `cause`, `admission`, `discharge`: who, why, from when to when (days since 1970-01-01).
     patient: Int
     cause: Int
     admission: Int
     discharge: Int
-    disposition: Int
-    transfer: Int
-    interim: Int
-    came_by_emergency: Bool
-    follow_up: Int
-    is_filled: Bool
-    is_drug_due: Bool
-    hazards: Discharge
+    disposition: Int  # Index into `admission.DISPOSITIONS`.
+    transfer: Int  # Day on which another hospital took over, `-1` for none.
+    interim: Int  # Last day of the interim bill, `-1` for none.
+    came_by_emergency: Bool  # Through the emergency department.
+    follow_up: Int  # Day of the first visit after discharge, `-1` for none within 30 days.
+    is_filled: Bool  # The drug prescribed at discharge was filled.
+    is_drug_due: Bool  # A drug was prescribed that the patient's coverage pays.
+    hazards: Discharge  # From which the time after each is drawn, and from which its true risk follows.
 
     def __len__(self) -> int:
         return len(self.patient)
@@ -104,13 +93,9 @@ class _Waiting:
 
 @dataclass
 class World:
-    """What the chain of stays is drawn from.
+    """What the chain of stays is drawn from."""
 
-    Attributes:
-        patients, illness, community, contacts, calendar, bias, drift: Of one block.
-        bias_members: Patients of the subgroup that a bias is planted against.
-    """
-
+    # `patients`, `illness`, `community`, `contacts`, `calendar`, `bias`, `drift`: of one block.
     patients: MedicarePopulation
     illness: Illness
     community: Community
@@ -118,7 +103,7 @@ class World:
     calendar: Calendar
     bias: PlantedBias
     drift: PlantedDrift
-    bias_members: Bool = field(init=False)
+    bias_members: Bool = field(init=False)  # Patients of the subgroup that a bias is planted against.
     _first: int = field(init=False, repr=False)
     _month_of: Int = field(init=False, repr=False)
 

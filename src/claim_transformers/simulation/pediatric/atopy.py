@@ -62,33 +62,22 @@ _MAX_STAY_CHANCE = np.float32(0.4)
 
 @dataclass
 class AtopyState:
-    """State of allergic disease; one entry per patient, or per path carried forward.
+    """State of allergic disease; one entry per patient, or per path carried forward."""
 
-    Attributes:
-        birth_month: Month of birth.
-        sex: 1 for boys, 0 for girls.
-        smoke, adherence: Traits, see `PediatricPopulation`.
-        proneness: Multiplier of each onset, from liability, smoke and early wheezing, shape `(conditions, patients)`.
-        severity: Severity asthma has or would have, `0` to `3`.
-        conditions: 1 where a condition of `CONDITIONS` is present, shape `(conditions, patients)`.
-        ever: 1 where one has ever been present, same shape.
-        control: How badly asthma is controlled, mean about zero, larger is worse.
-        prescribed: 1 when a controller has ever been prescribed.
-        controller: 1 while the controller is taken.
-        stays, emergencies, steroids: Memory of past events, which fades by the month.
-    """
-
-    birth_month: Int
-    sex: Int
+    birth_month: Int  # Month of birth.
+    sex: Int  # 1 for boys, 0 for girls.
+    # `smoke`, `adherence`: traits, see `PediatricPopulation`.
     smoke: Float
     adherence: Float
-    severity: Float
+    severity: Float  # Severity asthma has or would have, `0` to `3`.
+    # Multiplier of each onset, from liability, smoke and early wheezing, shape `(conditions, patients)`.
     proneness: Float
-    conditions: Float
-    ever: Float
-    control: Float
-    prescribed: Float
-    controller: Float
+    conditions: Float  # 1 where a condition of `CONDITIONS` is present, shape `(conditions, patients)`.
+    ever: Float  # 1 where one has ever been present, same shape.
+    control: Float  # How badly asthma is controlled, mean about zero, larger is worse.
+    prescribed: Float  # 1 when a controller has ever been prescribed.
+    controller: Float  # 1 while the controller is taken.
+    # `stays`, `emergencies`, `steroids`: memory of past events, which fades by the month.
     stays: Float
     emergencies: Float
     steroids: Float
@@ -96,14 +85,10 @@ class AtopyState:
 
 @dataclass
 class _AtopyMonth:
-    """What one month held; one entry per patient.
+    """What one month held; one entry per patient."""
 
-    Attributes:
-        hazard: Chance of a hospital stay for asthma in this month, given the state at its start.
-        stay, emergency, steroid: 1 for a stay, an emergency visit, an oral steroid burst in the office.
-    """
-
-    hazard: Float
+    hazard: Float  # Chance of a hospital stay for asthma in this month, given the state at its start.
+    # `stay`, `emergency`, `steroid`: 1 for a stay, an emergency visit, an oral steroid burst in the office.
     stay: Float
     emergency: Float
     steroid: Float

@@ -15,21 +15,13 @@ from claim_transformers.simulation.pediatric.population import PediatricPopulati
 
 @dataclass
 class Visits:
-    """Visits of one block, one entry each.
+    """Visits of one block, one entry each."""
 
-    Attributes:
-        patient: Position of the patient in the block.
-        day: First day, days since 1970-01-01.
-        cause: Index into `PediatricCodebook.causes`.
-        kind: `OFFICE`, `EMERGENCY`, `STAY`, `PREVENTIVE`, `BEHAVIOURAL` or `DENTAL`.
-        pool: Pool of the first diagnosis.
-    """
-
-    patient: Int
-    day: Int
-    cause: Int
-    kind: Int
-    pool: Int
+    patient: Int  # Position of the patient in the block.
+    day: Int  # First day, days since 1970-01-01.
+    cause: Int  # Index into `PediatricCodebook.causes`.
+    kind: Int  # `OFFICE`, `EMERGENCY`, `STAY`, `PREVENTIVE`, `BEHAVIOURAL` or `DENTAL`.
+    pool: Int  # Pool of the first diagnosis.
 
     def __len__(self) -> int:
         return len(self.patient)
@@ -37,27 +29,23 @@ class Visits:
 
 @dataclass
 class Block:
-    """Patients, what they live through, and the care drawn so far.
+    """Patients, what they live through, and the care drawn so far."""
 
-    Attributes:
-        patients, history, calendar, institution, codes, generator: What care is drawn from.
-        month, patient: Every insured month of every patient, in order of month.
-        age, band, month_of_year: Of each insured month.
-        last_month: Last month of the current span of coverage, shape `(months, patients)`.
-    """
-
+    # `patients`, `history`, `calendar`, `institution`, `codes`, `generator`: what care is drawn from.
     patients: PediatricPopulation
     history: History
     calendar: Calendar
     institution: Institution
     codes: PediatricCodebook
     generator: np.random.Generator
+    # `month`, `patient`: every insured month of every patient, in order of month.
     month: Int = field(init=False)
     patient: Int = field(init=False)
+    # `age`, `band`, `month_of_year`: of each insured month.
     age: Int = field(init=False)
     band: Int = field(init=False)
     month_of_year: Int = field(init=False)
-    last_month: Int = field(init=False)
+    last_month: Int = field(init=False)  # Last month of the current span of coverage, shape `(months, patients)`.
     _visits: list[Visits] = field(default_factory=list, init=False)
     _fills: list[Fills] = field(default_factory=list, init=False)
 

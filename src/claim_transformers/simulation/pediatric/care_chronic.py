@@ -18,12 +18,9 @@ _QUARTER_MONTHS = 3
 
 @dataclass
 class Span:
-    """When each patient has a condition.
+    """When each patient has a condition."""
 
-    Attributes:
-        start, end: First month with it and first month without it again, `NEVER` for those who never get it.
-    """
-
+    # `start`, `end`: first month with it and first month without it again, `NEVER` for those who never get it.
     start: Int
     end: Int
 

@@ -18,30 +18,18 @@ _Rates = tuple[float, float, float, float, float, float, float]
 
 @dataclass(frozen=True)
 class Cause:
-    """Why care is sought, and what is then written on claims.
+    """Why care is sought, and what is then written on claims."""
 
-    Args:
-        name (`str`): Name, unique over all tables.
-        pool (`str`): Pool of diagnosis codes for the first position.
-        companion (`str`, *optional*, defaults to `""`): Menu of pools for the second position, such as `"viral:.3"`.
-        services (`tuple[str, ...]`, *optional*, defaults to `()`):
-            Menus of service pools; at most one code per menu is billed beside the visit itself.
-        drugs (`tuple[str, ...]`, *optional*, defaults to `()`): Menus of drug classes; at most one fill per menu.
-        drg (`str`, *optional*, defaults to `""`): MS-DRG of a stay.
-        stay_days (`float`, *optional*, defaults to `2.5`): Mean days between admission and discharge.
-        procedures (`str`, *optional*, defaults to `""`): Menu of ICD-9-CM procedure pools of a stay.
-        kind (`int`, *optional*, defaults to `OFFICE`): Kind of an elective visit.
-    """
-
-    name: str
-    pool: str
-    companion: str = ""
+    name: str  # Name, unique over all tables.
+    pool: str  # Pool of diagnosis codes for the first position.
+    companion: str = ""  # Menu of pools for the second position, such as `"viral:.3"`.
+    # Menus of service pools; at most one code per menu is billed beside the visit itself.
     services: tuple[str, ...] = ()
-    drugs: tuple[str, ...] = ()
-    drg: str = ""
-    stay_days: float = 2.5
-    procedures: str = ""
-    kind: int = OFFICE
+    drugs: tuple[str, ...] = ()  # Menus of drug classes; at most one fill per menu.
+    drg: str = ""  # MS-DRG of a stay.
+    stay_days: float = 2.5  # Mean days between admission and discharge.
+    procedures: str = ""  # Menu of ICD-9-CM procedure pools of a stay.
+    kind: int = OFFICE  # Kind of an elective visit.
 
     def __post_init__(self) -> None:
         for menu in (self.companion, self.procedures, *self.services, *self.drugs):
@@ -54,23 +42,14 @@ class Cause:
 
 @dataclass(frozen=True)
 class _Episode(Cause):
-    """Acute illness, injury or a single need, which comes and goes.
+    """Acute illness, injury or a single need, which comes and goes."""
 
-    Args:
-        rates (`_Rates`): Episodes that are seen by anyone, per patient and year, by age band.
-        male_ratio (`float`, *optional*, defaults to `1.0`): Rate of boys over rate of girls.
-        season (`str`, *optional*, defaults to `"flat"`): Profile of `SEASONS`.
-        emergency (`float`, *optional*, defaults to `0.1`): Share seen in an emergency department.
-        stay (`float`, *optional*, defaults to `0.0`): Share admitted.
-        follow_up (`float`, *optional*, defaults to `0.0`): Chance of a second visit within a month.
-    """
-
-    rates: _Rates = (0, 0, 0, 0, 0, 0, 0)
-    male_ratio: float = 1.0
-    season: str = "flat"
-    emergency: float = 0.1
-    stay: float = 0.0
-    follow_up: float = 0.0
+    rates: _Rates = (0, 0, 0, 0, 0, 0, 0)  # Episodes that are seen by anyone, per patient and year, by age band.
+    male_ratio: float = 1.0  # Rate of boys over rate of girls.
+    season: str = "flat"  # Profile of `SEASONS`.
+    emergency: float = 0.1  # Share seen in an emergency department.
+    stay: float = 0.0  # Share admitted.
+    follow_up: float = 0.0  # Chance of a second visit within a month.
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,38 +62,22 @@ class _Episode(Cause):
 
 @dataclass(frozen=True)
 class Course(Cause):
-    """Chronic condition with an onset, a course and perhaps an end.
+    """Chronic condition with an onset, a course and perhaps an end."""
 
-    Args:
-        at_birth (`float`, *optional*, defaults to `0.0`): Share of patients born with it.
-        onset (`_Rates`, *optional*): New cases per patient and year by age band.
-        male_ratio (`float`, *optional*, defaults to `1.0`): Rate of boys over rate of girls.
-        remission (`float`, *optional*, defaults to `0.0`): Chance per year to end.
-        after (`tuple[tuple[str, float], ...]`, *optional*, defaults to `()`):
-            Courses listed earlier, or traits, that multiply the rate of new cases.
-        visits (`float`, *optional*, defaults to `1.5`): Visits per active year.
-        emergency (`float`, *optional*, defaults to `0.05`): Emergency visits per active year.
-        stays (`float`, *optional*, defaults to `0.0`): Stays per active year.
-        regimen (`tuple[str, ...]`, *optional*, defaults to `()`): Drug classes filled month by month.
-        treated (`float`, *optional*, defaults to `0.0`): Share of patients on the regimen.
-        flare_pool (`str`, *optional*, defaults to `""`): Pool of the first position while the condition flares.
-        flare (`float`, *optional*, defaults to `0.15`): Share of quarters in which it does.
-        mention (`float`, *optional*, defaults to `0.3`): Weight with which visits for other reasons name it.
-    """
-
-    at_birth: float = 0.0
-    onset: _Rates = (0, 0, 0, 0, 0, 0, 0)
-    male_ratio: float = 1.0
-    remission: float = 0.0
+    at_birth: float = 0.0  # Share of patients born with it.
+    onset: _Rates = (0, 0, 0, 0, 0, 0, 0)  # New cases per patient and year by age band.
+    male_ratio: float = 1.0  # Rate of boys over rate of girls.
+    remission: float = 0.0  # Chance per year to end.
+    # Courses listed earlier, or traits, that multiply the rate of new cases.
     after: tuple[tuple[str, float], ...] = ()
-    visits: float = 1.5
-    emergency: float = 0.05
-    stays: float = 0.0
-    regimen: tuple[str, ...] = ()
-    treated: float = 0.0
-    flare_pool: str = ""
-    flare: float = 0.15
-    mention: float = 0.3
+    visits: float = 1.5  # Visits per active year.
+    emergency: float = 0.05  # Emergency visits per active year.
+    stays: float = 0.0  # Stays per active year.
+    regimen: tuple[str, ...] = ()  # Drug classes filled month by month.
+    treated: float = 0.0  # Share of patients on the regimen.
+    flare_pool: str = ""  # Pool of the first position while the condition flares.
+    flare: float = 0.15  # Share of quarters in which it does.
+    mention: float = 0.3  # Weight with which visits for other reasons name it.
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -33,12 +33,7 @@ def _diagnosis_pools() -> dict[str, str]:
 
 
 class PediatricCodebook:
-    """Everything that turns a cause of care into codes at one institution.
-
-    Args:
-        institution (`Institution`): Whose coding habits apply.
-        version (`int`): Version of the simulation, which decides the drugs.
-    """
+    """Everything that turns a cause of care into codes at one institution, in a version of the simulation."""
 
     def __init__(self, institution: Institution, version: int) -> None:
         self._institution = institution

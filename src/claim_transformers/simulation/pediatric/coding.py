@@ -25,23 +25,15 @@ _SERVICE_SLOTS = 8
 
 @dataclass
 class Claims:
-    """Claims of one block, one entry per claim unless said otherwise.
+    """Claims of one block, one entry per claim unless said otherwise."""
 
-    Attributes:
-        visits: Where each claim comes from.
-        end: Last day: the discharge of a stay, else the day of the visit.
-        diagnoses: Codes of `PediatricCodebook.diagnoses`, `-1` for none, shape `(claims, _DIAGNOSES)`.
-        procedures: Codes of `PediatricCodebook.procedures`, `-1` for none, shape `(claims, _PROCEDURES)`.
-        services: Codes of `PediatricCodebook.services`, `-1` for none, shape `(claims, _SERVICE_SLOTS)`.
-        is_icd10: Whether the claim is coded in ICD-10: positions are then those of `icd10_diagnoses.vocabulary` and
-            `icd10_procedures.vocabulary`.
-    """
-
-    visits: Visits
-    end: Int
-    diagnoses: Int
-    procedures: Int
-    services: Int
+    visits: Visits  # Where each claim comes from.
+    end: Int  # Last day: the discharge of a stay, else the day of the visit.
+    diagnoses: Int  # Codes of `PediatricCodebook.diagnoses`, `-1` for none, shape `(claims, _DIAGNOSES)`.
+    procedures: Int  # Codes of `PediatricCodebook.procedures`, `-1` for none, shape `(claims, _PROCEDURES)`.
+    services: Int  # Codes of `PediatricCodebook.services`, `-1` for none, shape `(claims, _SERVICE_SLOTS)`.
+    # Whether the claim is coded in ICD-10: positions are then those of `icd10_diagnoses.vocabulary` and
+    # `icd10_procedures.vocabulary`.
     is_icd10: Bool
 
 

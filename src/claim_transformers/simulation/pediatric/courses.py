@@ -42,15 +42,6 @@ def age_months(month: int | Int, birth_month: Int) -> Int:
 class Switches:
     """Rates at which the conditions of one process begin and end.
 
-    Args:
-        names (`tuple[str, ...]`): Conditions.
-        onset (`np.ndarray`): Monthly rate by sex (girls first), condition and month of age.
-        end (`np.ndarray`): Monthly rate to end by grade, condition and month of age.
-        influences (`tuple[tuple[tuple[int, float], ...], ...]`):
-            For each condition, what raises its onset: the number of a condition or, counted on from the last
-            condition, of a circumstance, and by how much its presence raises the rate.
-        recurrence (`float`): By how much a condition present before raises its own onset.
-
     Examples:
         >>> cold = Switches(("cold",), np.full((2, 1, 253), 0.05), np.full((1, 1, 253), 0.05), ((),), 0.0)
         >>> active, ever, ones = (np.full((1, 4000), value, dtype=np.float32) for value in (0, 0, 1))
@@ -60,11 +51,13 @@ class Switches:
         True
     """
 
-    names: tuple[str, ...]
-    onset: Float
-    end: Float
+    names: tuple[str, ...]  # Conditions.
+    onset: Float  # Monthly rate by sex (girls first), condition and month of age.
+    end: Float  # Monthly rate to end by grade, condition and month of age.
+    # For each condition, what raises its onset: the number of a condition or, counted on from the last condition, of a
+    # circumstance, and by how much its presence raises the rate.
     influences: tuple[tuple[tuple[int, float], ...], ...]
-    recurrence: float
+    recurrence: float  # By how much a condition present before raises its own onset.
 
     def move(
         self,
@@ -83,16 +76,9 @@ class Switches:
         A flip within a month is rare. So a candidate is drawn first, with a chance that no monthly rate exceeds, and
         the rate is worked out for candidates alone. A longer period makes everyone a candidate.
 
-        Args:
-            active (`np.ndarray` of shape `(conditions, patients)`): 1 where a condition is present.
-            ever (`np.ndarray` of that shape): 1 where it has ever been.
-            proneness (`np.ndarray` of that shape): Multiplier of its onset that belongs to the patient.
-            circumstances (`tuple[np.ndarray, ...]`): What else `influences` points to.
-            sex (`np.ndarray` of `int32`): First index of `onset`.
-            grade (`np.ndarray` of `int32`): First index of `end`.
-            age (`np.ndarray` of `int32`): Age in months at the start of the period, negative before birth.
-            months (`float`): Length of the period.
-            generator (`np.random.Generator`): Stream.
+        `active`, `ever` and `proneness`, the patient's multiplier of each onset, have the shape `(conditions,
+        patients)`; `circumstances` are what else `influences` points to. `sex` is the first index of `onset`, `grade`
+        that of `end`; `age` is in months at the start of the period of some `months`, negative before birth.
         """
         count = len(age)
         monthly_step = months <= 1

@@ -57,7 +57,6 @@ class DirtRates:
         0.0
         >>> DirtRates(reversal=0.2)
         Traceback (most recent call last):
-            ...
         ValueError: expected a rate of reversal from 0 to 0.05, found 0.2
     """
 

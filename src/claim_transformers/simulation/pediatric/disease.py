@@ -24,39 +24,31 @@ _MONTHLY = (
 
 @dataclass
 class History:
-    """Everything one block lived through inside the window, by month and patient.
+    """Everything one block lived through inside the window, by month and patient."""
 
-    Attributes:
-        conditions: Presence of `atopy.CONDITIONS`, shape `(months, conditions, patients)`.
-        disorders: Presence of `mood.DISORDERS`, shape `(months, disorders, patients)`.
-        ever_asthma: Asthma present now or before.
-        stay, emergency, steroid: Events of asthma.
-        attempt, contact: Suicide attempts and emergency contacts for mental health.
-        stay_hazard, attempt_hazard: Chance of the two outcomes in the month, given its start.
-        control, controller, prescribed, recent_steroid: State of asthma at the start of the month.
-        crisis, antidepressant: State of mental health at the start of the month.
-        severity: Severity asthma has or would have, one entry per patient.
-        snapshots: Months at whose start the full states are kept.
-    """
-
-    conditions: Float
-    disorders: Float
-    ever_asthma: Float
+    conditions: Float  # Presence of `atopy.CONDITIONS`, shape `(months, conditions, patients)`.
+    disorders: Float  # Presence of `mood.DISORDERS`, shape `(months, disorders, patients)`.
+    ever_asthma: Float  # Asthma present now or before.
+    # `stay`, `emergency`, `steroid`: events of asthma.
     stay: Float
     emergency: Float
     steroid: Float
+    # `attempt`, `contact`: suicide attempts and emergency contacts for mental health.
     attempt: Float
     contact: Float
+    # `stay_hazard`, `attempt_hazard`: chance of the two outcomes in the month, given its start.
     stay_hazard: Float
     attempt_hazard: Float
+    # `control`, `controller`, `prescribed`, `recent_steroid`: state of asthma at the start of the month.
     control: Float
     controller: Float
     prescribed: Float
     recent_steroid: Float
+    # `crisis`, `antidepressant`: state of mental health at the start of the month.
     crisis: Float
     antidepressant: Float
-    severity: Float
-    snapshots: Int
+    severity: Float  # Severity asthma has or would have, one entry per patient.
+    snapshots: Int  # Months at whose start the full states are kept.
     atopy_states: list[AtopyState] = field(default_factory=list, init=False)
     mood_states: list[MoodState] = field(default_factory=list, init=False)
 

@@ -69,15 +69,9 @@ class SimulatedClaims:
 
 @dataclass(frozen=True)
 class SimulationSummary(Summary):
-    """What a simulation wrote.
+    """What a simulation wrote: its folder, and how many patients and rows of each file.
 
     Args:
-        path (`Path`): Folder with the files.
-        patients (`int`): Patients simulated.
-        claim_lines (`int`): Rows of `medical_claim.parquet`.
-        rx_claims (`int`): Rows of `pharmacy_claim.parquet`.
-        eligibility_spans (`int`): Rows of `eligibility.parquet`.
-        true_risks (`int`): Rows of `true_risk.parquet`.
         dirt (`dict[str, int]`): Rows planted per kind of dirt, empty when clean.
     """
 
@@ -180,33 +174,14 @@ def simulate_tables(
     icd10_from: str | None = None,
     simulation_version: int | None = None,
 ) -> SimulatedClaims:
-    """Simulate a population in memory, with the rows that `simulate` would write.
+    """Simulate a population in memory, with the rows that [`simulate`] would write.
 
-    Args:
-        patients (`int`): Number of patients.
-        seed (`int`, *optional*, defaults to `0`): Seed.
-        start (`str`, *optional*, defaults to `"2010-01-01"`): First day, the first of a month.
-        end (`str`, *optional*, defaults to `"2014-12-31"`): Last day, the last of a month.
-        dirt (`str` or `DirtRates`, *optional*): Faults to plant.
-        institution (`str`, *optional*, defaults to `"a"`): `"a"` or `"b"`.
-        replicates (`int`, *optional*, defaults to `16`): Paths behind the long risks.
-        icd10_from (`str`, *optional*): See `simulate`.
-        simulation_version (`int`, *optional*): See `simulate`.
-
-    Returns:
-        `SimulatedClaims`: The tables.
-
-    Raises:
-        ValueError: If an argument is out of range or unknown; the message says what was expected and found.
+    Arguments and errors are those of [`simulate`].
 
     Examples:
         >>> claims = simulate_tables(20, end="2010-12-31", replicates=0)
         >>> claims.eligibility["payer"].unique().to_pylist()
         ['medicaid']
-        >>> simulate_tables(0)
-        Traceback (most recent call last):
-            ...
-        ValueError: expected at least 1 patient, found 0
     """
     request = _check(patients, seed, start, end, dirt, institution, replicates, icd10_from, simulation_version)
     counts: Counter[str] = Counter()

@@ -58,51 +58,33 @@ _MAX_ATTEMPT_CHANCE = np.float32(0.3)
 
 @dataclass
 class MoodState:
-    """State of mental health; one entry per patient, or per path carried forward.
+    """State of mental health; one entry per patient, or per path carried forward."""
 
-    Attributes:
-        birth_month: Month of birth.
-        sex: 1 for boys, 0 for girls.
-        distress, adherence: Traits, see `PediatricPopulation`.
-        proneness: Multiplier of each onset, from liability, shape `(disorders, patients)`.
-        abuse_month: Month from which a history of abuse exists.
-        disorders: 1 while a disorder of `DISORDERS` is active, shape `(disorders, patients)`.
-        ever: 1 when the disorder has ever been active, same shape.
-        crisis: Acute distress, mean about zero, larger is worse.
-        antidepressant: 1 while one is taken.
-        started, stopped: Memory of a start or a stop of it, which fades within months.
-        attempts: Memory of past suicide attempts, which fades.
-        attempted: 1 after any attempt.
-        contacts: Memory of emergency contacts for mental health, which fades.
-    """
-
-    birth_month: Int
-    sex: Int
+    birth_month: Int  # Month of birth.
+    sex: Int  # 1 for boys, 0 for girls.
+    # `distress`, `adherence`: traits, see `PediatricPopulation`.
     distress: Float
     adherence: Float
-    abuse_month: Int
-    proneness: Float
-    disorders: Float
-    ever: Float
-    crisis: Float
-    antidepressant: Float
+    abuse_month: Int  # Month from which a history of abuse exists.
+    proneness: Float  # Multiplier of each onset, from liability, shape `(disorders, patients)`.
+    disorders: Float  # 1 while a disorder of `DISORDERS` is active, shape `(disorders, patients)`.
+    ever: Float  # 1 when the disorder has ever been active, same shape.
+    crisis: Float  # Acute distress, mean about zero, larger is worse.
+    antidepressant: Float  # 1 while one is taken.
+    # `started`, `stopped`: memory of a start or a stop of it, which fades within months.
     started: Float
     stopped: Float
-    attempts: Float
-    attempted: Float
-    contacts: Float
+    attempts: Float  # Memory of past suicide attempts, which fades.
+    attempted: Float  # 1 after any attempt.
+    contacts: Float  # Memory of emergency contacts for mental health, which fades.
 
 
 @dataclass
 class _MoodMonth:
-    """What one month held; one entry per patient.
+    """What one month held; one entry per patient."""
 
-    Attributes:
-        hazard: Chance of a suicide attempt in this month, given the state at its start.
-        attempt, contact: 1 for an attempt, for an emergency contact for mental health.
-    """
-
-    hazard: Float
+    hazard: Float  # Chance of a suicide attempt in this month, given the state at its start.
+    # `attempt`, `contact`: 1 for an attempt, for an emergency contact for mental health.
     attempt: Float
     contact: Float
 

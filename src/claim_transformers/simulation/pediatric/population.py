@@ -25,45 +25,25 @@ _RETURN = 0.09
 
 @dataclass
 class PediatricPopulation:
-    """Patients of one block; every array has one entry per patient unless a shape is given.
+    """Patients of one block; every array has one entry per patient unless a shape is given."""
 
-    Attributes:
-        key: Identity, a 64-bit hash.
-        male: 1 for boys, 0 for girls.
-        race: Index into `RACES`.
-        birth_month: Month of birth, counted from the start of the window, negative before it.
-        birth_day: Day of birth, days since 1970-01-01.
-        death_day: Day of death, `NEVER` for the living.
-        frailty: Multiplier of the rate of illness and visits, mean one.
-        atopy: Liability to allergic disease, standard normal.
-        distress: Liability to internalising disorders, mean zero.
-        conduct: Liability to externalising disorders, mean zero.
-        adherence: Chance-like trait in `[0, 1]` to take and to go on with treatment.
-        smoke: Exposed to tobacco smoke at home.
-        hardship: Without stable housing or income.
-        wheeze: Prone to viral wheezing in the first two years.
-        premature: Born before term.
-        abuse_month: Month from which a history of abuse exists, `NEVER` for most.
-        enrolled: Insured in a month, shape `(months, patients)`.
-    """
-
-    key: Key
-    male: Float
-    race: Int
-    birth_month: Int
-    birth_day: Int
-    death_day: Int
-    frailty: Float
-    atopy: Float
-    distress: Float
-    conduct: Float
-    adherence: Float
-    smoke: Float
-    hardship: Float
-    wheeze: Float
-    premature: Float
-    abuse_month: Int
-    enrolled: Bool
+    key: Key  # Identity, a 64-bit hash.
+    male: Float  # 1 for boys, 0 for girls.
+    race: Int  # Index into `RACES`.
+    birth_month: Int  # Month of birth, counted from the start of the window, negative before it.
+    birth_day: Int  # Day of birth, days since 1970-01-01.
+    death_day: Int  # Day of death, `NEVER` for the living.
+    frailty: Float  # Multiplier of the rate of illness and visits, mean one.
+    atopy: Float  # Liability to allergic disease, standard normal.
+    distress: Float  # Liability to internalising disorders, mean zero.
+    conduct: Float  # Liability to externalising disorders, mean zero.
+    adherence: Float  # Chance-like trait in `[0, 1]` to take and to go on with treatment.
+    smoke: Float  # Exposed to tobacco smoke at home.
+    hardship: Float  # Without stable housing or income.
+    wheeze: Float  # Prone to viral wheezing in the first two years.
+    premature: Float  # Born before term.
+    abuse_month: Int  # Month from which a history of abuse exists, `NEVER` for most.
+    enrolled: Bool  # Insured in a month, shape `(months, patients)`.
 
     def __len__(self) -> int:
         return len(self.key)

@@ -26,21 +26,13 @@ _BATCH_PATHS = 16_384
 
 @dataclass
 class TrueRisk:
-    """True risks of one block, one entry per patient, index month, outcome and horizon.
+    """True risks of one block, one entry per patient, index month, outcome and horizon."""
 
-    Attributes:
-        patient: Position of the patient in the block.
-        month: Month at whose first day the index date lies.
-        outcome: Index into `OUTCOMES`.
-        horizon_days: Length of the period at risk, the index date included.
-        risk: Chance of at least one outcome for a patient who stays insured.
-    """
-
-    patient: Int
-    month: Int
-    outcome: NDArray[np.int8]
-    horizon_days: NDArray[np.int16]
-    risk: Float
+    patient: Int  # Position of the patient in the block.
+    month: Int  # Month at whose first day the index date lies.
+    outcome: NDArray[np.int8]  # Index into `OUTCOMES`.
+    horizon_days: NDArray[np.int16]  # Length of the period at risk, the index date included.
+    risk: Float  # Chance of at least one outcome for a patient who stays insured.
 
 
 def true_risks(

@@ -103,7 +103,6 @@ def consolidate(
         >>> with tempfile.TemporaryDirectory() as folder, Staging(Path(folder, "staging.duckdb")) as staging:
         ...     consolidate(staging, Path(folder, "out"), progress=False)
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected valid loads in staging.duckdb, found none
     """
     valid = [load for load in staging.loads() if load.is_valid]

@@ -69,33 +69,22 @@ _BY_NUMBER = "name the load by its number, corrects=[NUMBER] (--corrects-load NU
 class Load:
     """One file that was loaded.
 
-    Args:
-        load_id (`int`): 1 for the first load of a staging area.
-        source (`str`): Such as `"cms-rif"`.
-        table (`str`): Raw table, such as `"inpatient"`.
-        file_name (`str`): Name of the file, its slot within the source.
-        sha256 (`str`): Hash of its content.
-        num_rows (`int`): Rows, those that could not be split included.
-        num_bytes (`int`): Size.
-        superseded_by (`int`, *optional*): Load of the corrected file.
-        fixes (`Mapping[str, int]`, *optional*): `F_...` code to count, such as a byte-order mark that was skipped.
-        warnings (`Mapping[str, int]`, *optional*): `W_...` code to count.
-
     Examples:
         >>> Load(1, "synpuf", "inpatient", "inpatient.csv", "00", 2, 90).is_valid
         True
     """
 
-    load_id: int
-    source: str
-    table: str
-    file_name: str
-    sha256: str
-    num_rows: int
-    num_bytes: int
-    superseded_by: int | None = None
+    load_id: int  # 1 for the first load of a staging area.
+    source: str  # Such as `"cms-rif"`.
+    table: str  # Raw table, such as `"inpatient"`.
+    file_name: str  # Name of the file, its slot within the source.
+    sha256: str  # Hash of its content.
+    num_rows: int  # Rows, those that could not be split included.
+    num_bytes: int  # Size.
+    superseded_by: int | None = None  # Load of the corrected file.
+    # `F_...` code to count, such as a byte-order mark that was skipped.
     fixes: Mapping[str, int] = field(default_factory=dict)
-    warnings: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)  # `W_...` code to count.
 
     @property
     def is_valid(self) -> bool:
@@ -182,9 +171,6 @@ class Staging:
             max_expansion (`int`, *optional*, defaults to 100):
                 How many times as large as itself an archive may become, beyond 64 MiB.
             options: Options of the source that say how its files are laid out, such as `layouts` of `"cms-rif"`.
-
-        Returns:
-            `list[Load]`: What was loaded.
 
         Raises:
             ValueError: If the source is not stageable, or does not know an option.

@@ -109,7 +109,6 @@ def ingest_on_spark(
     Examples:
         >>> ingest_on_spark("omop", "/nowhere", "/tmp/claims-of-nowhere")
         Traceback (most recent call last):
-            ...
         ValueError: expected a source that is cut by patient on Spark (...), found 'omop': ingest it on one machine
     """
     registered = _find_source_by_patient(source, options)

@@ -77,6 +77,21 @@ def list_procedures(
     return ibis.array(structs).filter(lambda entry: entry.code.notnull())
 
 
+def list_modifiers(rows: ir.Table, code: str, columns: Sequence[str]) -> ir.ArrayValue:
+    """List the modifiers of columns, behind those that were glued to a HCPCS code.
+
+    Without columns a list is null where nothing was glued: codes of other patients do not decide whether it is one.
+    """
+    modifiers = [rows[name] for name in columns]
+    glued = f"{code}_modifiers"
+    if glued in rows.columns:
+        modifiers = [*(rows[glued].substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
+    if not modifiers:
+        return ibis.null("array<string>")
+    found = ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
+    return found if columns else ibis.ifelse(rows[glued].notnull(), found, ibis.null("array<string>"))
+
+
 def unfold_lines(
     rows: ir.Table,
     entries: Sequence[Mapping[str, ir.Value]],

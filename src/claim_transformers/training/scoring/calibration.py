@@ -56,7 +56,6 @@ class Calibration:
         [0.1]
         >>> Calibration({"method": "magic"})
         Traceback (most recent call last):
-            ...
         ValueError: expected a calibration of method isotonic, platt or prior, found another
     """
 
@@ -85,11 +84,7 @@ class Calibration:
         return str(self.content["method"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the method and its numbers.
-
-        Returns:
-            `dict`: The content.
-        """
+        """Return the method and its numbers."""
         return dict(self.content)
 
     def __call__(self, probabilities: npt.ArrayLike) -> _Floats:
@@ -111,20 +106,9 @@ class Calibration:
 def fit_calibration(labels: npt.ArrayLike, probabilities: npt.ArrayLike, shift: float = 0.0) -> Calibration | None:
     """Fit Platt scaling with the targets of Platt (1999), which are finite on any split that has both classes.
 
-    Args:
-        labels (array of shape `(N,)`): 0 or 1, of a split that the model has not learned from.
-        probabilities (array of shape `(N,)`): Its probabilities of 1.
-        shift (`float`, *optional*, defaults to `0.0`): Log odds by which the model exceeds these probabilities.
-
-    Returns:
-        [`Calibration`] or `None`: The line; `None`, with a warning, where 1 to 10 rows, or none, have the outcome, or
-            have not, or where the risks do not rise with it.
-
-    Examples:
-        >>> fit_calibration([0] * 30 + [1] * 20, [0.2] * 25 + [0.8] * 25)([0.2, 0.8]).round(2).tolist()
-        [0.03, 0.77]
-        >>> fit_calibration([0, 1], [0.2, 0.8]) is None
-        True
+    `shift` is by how many log odds the model exceeds these probabilities of a split that it has not learned from.
+    There is no line, but a warning, where 1 to 10 rows, or none, have the outcome, or have not, or where the risks do
+    not rise with it.
     """
     truth = np.asarray(labels, np.float64)
     positives = int(np.count_nonzero(truth == 1))
@@ -170,7 +154,6 @@ def save_calibration(checkpoint: str | Path, calibration: Calibration) -> Path:
     Examples:
         >>> save_calibration("/nowhere", None)
         Traceback (most recent call last):
-            ...
         ValueError: expected the folder of a checkpoint, found no config.json at /nowhere
     """
     folder = Path(checkpoint)

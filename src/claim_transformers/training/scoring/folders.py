@@ -1,7 +1,6 @@
 """Scores of an ingested folder of any size: part by part, so that memory stays flat and a killed run goes on."""
 
 import datetime as dt
-import hashlib
 import itertools
 import json
 import logging
@@ -40,7 +39,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.timelines import patient_files
 from claim_transformers.models.claim.names_claim import name_for_others
 from claim_transformers.training.callbacks import return_free_memory
-from claim_transformers.training.manifests import file_sha256
+from claim_transformers.training.manifests import file_sha256, json_sha256
 from claim_transformers.training.scoring.patients import LEFT_OUT
 from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer, date_of
 from claim_transformers.training.scoring.unclaimed import TABLES as UNCLAIMED_TABLES
@@ -188,9 +187,6 @@ def score_claims(
             file system that every executor shares.
         **options: As of [`Scorer`], for a checkpoint that is to be loaded.
 
-    Returns:
-        [`ScoreSummary`]: Counts.
-
     Raises:
         OSError: If there is no checkpoint under that name.
         ClaimDataError: If the folder is not ingested, `out` is there and may not be replaced (`E_EXISTS`), another
@@ -201,7 +197,6 @@ def score_claims(
     Examples:
         >>> score_claims("claim-pt-base", "/nowhere", "scores", at="2024-12-31")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     start, out = time.monotonic(), Path(out).absolute()
@@ -216,7 +211,7 @@ def score_claims(
     facts = {"index_date": at.isoformat(), **scorer.options, "format": _FORMAT, "version": __version__}
     read = [*files, *folder.table_files("eligibility")]
     digests = dict(zip(read, (map if tasks is None else tasks.run)(file_sha256, read), strict=True))
-    key = _digest({**facts, "manifest": file_sha256(folder.path / MANIFEST), "files": list(digests.values())})
+    key = json_sha256({**facts, "manifest": file_sha256(folder.path / MANIFEST), "files": list(digests.values())})
     private_folder(out.parent)
     counts = dict.fromkeys(("members", "scored", *LEFT_OUT), 0)
     with _work_folder(out, key) as work:
@@ -269,7 +264,7 @@ def _parts(files: list[Path], digests: Mapping[Path, str]) -> Iterator[_Part]:
 
 def _parts_without_claims(folder: IngestedFolder, digests: Mapping[Path, str], threads: int | None) -> Iterator[_Part]:
     """Members without claims."""
-    everything = _digest(list(digests.values()))
+    everything = json_sha256(list(digests.values()))
     for number, table in enumerate(unclaimed_patients(folder, _end_of(folder), threads=threads)):
         yield _Part({"input": everything, "groups": [number]}, of_no_file=(table,))
 
@@ -281,7 +276,7 @@ def _score_in_tasks(
     numbered = enumerate(parts, 1)
     done = len([*tasks.run(score, [one for one in numbered if not _finished(score.work, one[0], one[1].source)])])
     if folder.table_files("eligibility"):
-        first, source = len(parts), {"input": _digest(list(digests.values()))}
+        first, source = len(parts), {"input": json_sha256(list(digests.values()))}
         parts += [_Part({**source, "place": place}) for place in range(count_parts(folder, "eligibility"))]
         fill = partial(_score_unclaimed, score, [*enumerate(parts, 1)][first:], _end_of(folder))
         done += len([*run_on_parts(tasks, folder, UNCLAIMED_TABLES, fill, len(parts) - first)])
@@ -460,7 +455,3 @@ def _bar(files: list[Path], progress: bool) -> Iterator[Any]:
     total = sum(pq.read_metadata(path).num_rows for path in files) if progress else None
     with tqdm(total=total, desc="scores", unit=" members", disable=not progress) as bar:
         yield bar
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(to_json(content, indent=None, sort_keys=True).encode()).hexdigest()

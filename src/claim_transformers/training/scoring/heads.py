@@ -23,13 +23,6 @@ _PATIENT_HEADS = ("ClaimForSequenceClassification", "RecurrentForSequenceClassif
 class ScoreHead:
     """How the outputs of a model become columns.
 
-    Args:
-        kind (`str`): `"probability"` of one outcome, `"number"` of a regression, probabilities of `"labels"` that
-            may hold together, or of `"classes"` that exclude each other.
-        names (`Sequence[str]`): Names of the labels.
-        top_k (`int`): How many labels are given of each patient.
-        config (`ClaimConfig`, *optional*): Of a `"number"`, says how outputs become amounts.
-
     Examples:
         >>> head = ScoreHead("classes", ["A", "B", "C"], 2)
         >>> scores, labels = head.read(torch.tensor([[0.0, 2.0, 1.0]]))
@@ -37,10 +30,12 @@ class ScoreHead:
         [['B', 'C']]
     """
 
+    # `"probability"` of one outcome, `"number"` of a regression, probabilities of `"labels"` that may hold together,
+    # or of `"classes"` that exclude each other.
     kind: _Kind
-    names: Sequence[str]
-    top_k: int
-    config: Any = None
+    names: Sequence[str]  # Names of the labels.
+    top_k: int  # How many labels are given of each patient.
+    config: Any = None  # Of a `"number"`, says how outputs become amounts.
 
     def read(self, logits: torch.Tensor) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Read scores of shape `(B, k)` and the labels they are of, likeliest first, from logits `(B, K)`."""

@@ -19,21 +19,15 @@ _Flags = NDArray[np.bool_]
 class KnownPatients:
     """The patients of a table who are scored, and what the claims covered.
 
-    Args:
-        examples (`pa.Table`): Patients with what was known of them at the date, and `index_day`.
-        enrolled_days (`pa.Array`): Days of enrolment within the look-back; null where enrolment is unknown.
-        last_visit_day (`pa.Array`): Day of the last visit known, days since 1970-01-01; null without one.
-        left_out (`dict[str, int]`): How many patients are not scored, by each of `LEFT_OUT`.
-
     Examples:
         >>> KnownPatients(pa.table({"patient_id": ["a"]}), pa.array([365]), pa.array([None]), {}).examples.num_rows
         1
     """
 
-    examples: pa.Table
-    enrolled_days: pa.Array
-    last_visit_day: pa.Array
-    left_out: dict[str, int]
+    examples: pa.Table  # Patients with what was known of them at the date, and `index_day`.
+    enrolled_days: pa.Array  # Days of enrolment within the look-back; null where enrolment is unknown.
+    last_visit_day: pa.Array  # Day of the last visit known, days since 1970-01-01; null without one.
+    left_out: dict[str, int]  # How many patients are not scored, by each of `LEFT_OUT`.
 
 
 def known_patients(
@@ -43,28 +37,8 @@ def known_patients(
 
     Visits that were not over, or that are known to be unpaid at the date, are hidden as in a cohort.
 
-    Args:
-        patients (`pa.Table`): Rows of the patients table.
-        day (`int` or array of shape `(patients,)`): The date, days since 1970-01-01, one for all or one of each row;
-            nothing of that day is seen but a payment.
-        look_back_days (`int`, *optional*, defaults to `365`): Days before the date whose enrolment is counted.
-        everyone (`bool`, *optional*, defaults to `False`): Whether who is not enrolled is scored too. Who is not born
-            yet, or dead, never is.
-
-    Examples:
-        >>> spans = {"enrollment_start_day": [[0], [0]], "enrollment_end_day": [[400], [50]]}
-        >>> days = pa.array([None, None], pa.int32())
-        >>> table = pa.table({
-        ...     "patient_id": ["a", "b"], "sex": ["F", "M"], "birth_day": days, "death_day": days,
-        ...     **{name: pa.array(values, pa.list_(pa.int32())) for name, values in spans.items()},
-        ...     "visit_day": pa.array([[10, 100], [20]], pa.list_(pa.int32())),
-        ...     "visit_type": [["OP", "OP"], ["OP"]], "codes": [[["NDC/1"], ["NDC/2"]], [["NDC/1"]]],
-        ... })
-        >>> known = known_patients(table, 90)
-        >>> known.examples["visit_day"].to_pylist(), known.enrolled_days.to_pylist()
-        ([[10]], [90])
-        >>> known.left_out["not enrolled at the date"]
-        1
+    Nothing of the date is seen but a payment; it is one for all or one of each row. Days of enrolment are counted
+    within the look-back. `everyone` is scored who was born and lives, enrolled or not.
     """
     timelines = Timelines(patients, hide_unpaid=True)
     days = np.broadcast_to(np.asarray(day, np.int64), timelines.num_patients)

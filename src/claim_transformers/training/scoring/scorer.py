@@ -114,9 +114,6 @@ class Scorer:
             checkpoint (`str` or `Path`): Folder or name of a checkpoint.
             **options: As of [`Scorer`].
 
-        Returns:
-            [`Scorer`]: The checkpoint, ready to score.
-
         Raises:
             OSError: If there is no checkpoint under that name.
             ValueError: If it predicts nothing of patients, or a file is damaged.
@@ -208,9 +205,6 @@ class Scorer:
         Args:
             known ([`KnownPatients`]): The patients.
 
-        Returns:
-            `pa.Table`: As [`score_table`].
-
         Raises:
             ClaimDataError: `E_NONFINITE` if a score is not finite.
         """
@@ -282,21 +276,15 @@ def score_table(
         ClaimDataError: `E_NONFINITE` if a weight or a score is not finite.
 
     Examples:
-        >>> import datetime as dt
         >>> import pyarrow as pa
-        >>> from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification, ClaimTokenizer
+        >>> from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
+        >>> from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification
         >>> tokenizer = ClaimTokenizer({"SEX/F": 3, "TYPE/OP": 4, "NDC/1": 5})
         >>> config = ClaimConfig(vocab_size=len(tokenizer), hidden_size=8, num_hidden_layers=1, num_labels=2)
-        >>> days = pa.list_(pa.int32())
-        >>> table = pa.table({
-        ...     "patient_id": ["a"], "sex": ["F"], "birth_day": pa.array([0], pa.int32()),
-        ...     "death_day": pa.array([None], pa.int32()), "enrollment_start_day": pa.array([[9000]], days),
-        ...     "enrollment_end_day": pa.array([[20000]], days), "visit_day": pa.array([[9100]], days),
-        ...     "visit_type": [["OP"]], "codes": [[["NDC/1"]]],
-        ... })
+        >>> patient = {"patient_id": "a", "sex": "F", "enrollment_start_day": [9000], "enrollment_end_day": [20000]}
+        >>> patient |= {"visit_day": [9100], "visit_end_day": [9100], "visit_type": ["OP"], "codes": [["NDC/1"]]}
+        >>> table = pa.Table.from_pylist([patient], PATIENTS_SCHEMA)
         >>> scores = score_table(ClaimForSequenceClassification(config), tokenizer, table, dt.date(1995, 1, 1))
-        >>> scores.column_names
-        ['patient_id', 'index_date', 'score', 'calibration', 'enrolled_days', 'last_visit_date', 'checkpoint']
         >>> scores["enrolled_days"].to_pylist(), scores["last_visit_date"].to_pylist()
         ([131], [datetime.date(1994, 12, 1)])
     """
@@ -313,24 +301,12 @@ def score(
 ) -> "pa.Table":
     """Score patients who are enrolled at a date: the same as [`score_table`] for what holds the patients of a split.
 
-    Args:
-        model (`torch.nn.Module`): As of [`Scorer`].
-        tokenizer ([`ClaimTokenizer`]): Its tokenizer.
-        patients (`pa.Table` or `datasets.Dataset`): Rows of the patients table, such as a split of `load_claims`.
-        at (`datetime.date` or `str`): The date, or one written as `"2024-12-31"`.
-        **options: As of [`Scorer`].
-
-    Returns:
-        `pa.Table`: As [`score_table`].
-
-    Raises:
-        ValueError: If model, tokenizer, table or an option does not fit.
-        ClaimDataError: `E_NONFINITE` if a weight or a score is not finite.
+    Arguments and errors are those of [`score_table`]; the date may be written as `"2024-12-31"`, and a data set of
+    rows of the patients table is taken too.
 
     Examples:
         >>> score(None, None, None, at="yesterday")
         Traceback (most recent call last):
-            ...
         ValueError: expected a date, or an ISO text such as 2024-12-31, found another text
     """
     import pyarrow as pa

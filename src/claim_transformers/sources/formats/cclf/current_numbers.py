@@ -34,11 +34,9 @@ _CODES = ("code", "icd", "ndc", "flag")
 def read_current_numbers(
     connection: Backend, rows: ir.Table, files: Sequence[RawFile]
 ) -> tuple[ir.Table, dict[str, int]]:
-    """Follow the changes of numbers to their end.
+    """Follow the changes of numbers to their end: `former_num` and `current_num`, and counts for the manifest.
 
-    Returns:
-        `tuple[ir.Table, dict[str, int]]`: `former_num` and `current_num`, and counts for the manifest: rows, those
-        without two numbers, numbers that changed.
+    These are of rows, of those without two numbers, and of numbers that changed.
     """
     if num_rejected := sum(file.num_rejected for file in files):
         raise ClaimDataError(

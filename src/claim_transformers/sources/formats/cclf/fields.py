@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import DateFormat, parse_date, parse_number
+from claim_transformers.claims.fields import DateFormat, parse_date
 from claim_transformers.claims.quality import RowCheck
 from claim_transformers.codes.systems import ICD10_START_DATE
 from claim_transformers.sources.pipeline.layout_files import UNUSED, FileLayout
+from claim_transformers.sources.pipeline.lines import list_modifiers
 from claim_transformers.sources.pipeline.qualifiers import Qualifiers, coding_day
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ CLAIM, ADJUSTMENT, ICD = "CUR_CLM_UNIQ_ID", "CLM_ADJSMT_TYPE_CD", "DGNS_PRCDR_IC
 CANCELLATIONS = ("1", "01")
 _ADJUSTMENTS = ("0", "00", *CANCELLATIONS, "2", "02")
 _DELIVERED = "FILE_DATE"
+_MODIFIERS = tuple(f"HCPCS_{number}_MDFR_CD" for number in range(1, 6))
 _CLAIM_TYPES = {"10": "HHA", "20": "SNF", "30": "SNF", "40": "OP", "50": "HOSP", "60": "IP", "61": "IP"}
 
 
@@ -68,19 +70,20 @@ def check_adjustment(column: str = ADJUSTMENT) -> RowCheck:
     )
 
 
-def check_line_number(column: str, most: int) -> RowCheck:
-    """`R_LINE_NUMBER`: no whole number of a line."""
-    return RowCheck(
-        "R_LINE_NUMBER",
-        f"{column} is no whole number from 1 to {most}",
-        lambda rows: parse_number(rows[column], "int32", within=(1, most)).isnull(),
-    )
-
-
 def says_icd10(rows: ir.Table, qualifiers: Qualifiers) -> ir.BooleanValue:
     """Whether the codes of a row are ICD-10: as it says, else by the last day of its claim."""
     day = coding_day(rows.CLM_FROM_DT, (rows.CLM_THRU_DT,), DATES)
     return ibis.coalesce(qualifiers.says_icd10(rows[ICD]), day >= ibis.date(ICD10_START_DATE))
+
+
+def diagnosis_system(rows: ir.Table, qualifiers: Qualifiers) -> ir.StringValue:
+    """The code system of the diagnoses of a row."""
+    return ibis.ifelse(says_icd10(rows, qualifiers), "ICD10CM", "ICD9CM")
+
+
+def hcpcs_modifiers(rows: ir.Table) -> ir.ArrayValue:
+    """The modifiers of a line."""
+    return list_modifiers(rows, "CLM_LINE_HCPCS_CD", _MODIFIERS)
 
 
 def warn_code_version(qualifiers: Qualifiers, *codes: str) -> RowCheck:

@@ -60,11 +60,10 @@ _OF_HEADER = (
 
 
 def settle_headers(connection: Backend, rows: ir.Table, kinds: Mapping[str, str]) -> ir.Table:
-    """Settle which claims count.
+    """Settle which claims count, in one row per person, claim and kind of claim (`ADJUSTMENT`).
 
-    Returns:
-        `ir.Table`: One row per person, claim and kind of claim (`ADJUSTMENT`): its fate, the fate of its number as a
-        whole (`FATE_OF_NUMBER`, on one of them, `IS_FIRST`), and what the rest of the claim takes from it.
+    It has its fate, the fate of its number as a whole (`FATE_OF_NUMBER`, on one of them, `IS_FIRST`), and what the
+    rest of the claim takes from it.
     """
     rows = rows.mutate(
         **{

@@ -16,6 +16,7 @@ from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
     check_id,
+    check_line_number,
     check_order,
     fix_amount,
     fix_dates,
@@ -27,9 +28,10 @@ from claim_transformers.sources.formats.cclf.fields import (
     DATES,
     ICD,
     PATIENT,
-    check_line_number,
     claim_type_of,
     delivery_order,
+    diagnosis_system,
+    hcpcs_modifiers,
     kinds_of,
     known_date,
     says_icd10,
@@ -67,7 +69,6 @@ _STILL_A_PATIENT = "30"
 _DRG = "DRG_OF_CLAIM"
 _HEADER_CODES = {_DRG: "DRG", "BENE_PTNT_STUS_CD": "DISP"}
 _LINE_DATES = ("CLM_LINE_FROM_DT", "CLM_LINE_THRU_DT", "CLM_LINE_INSTNL_REV_CTR_DT")
-_MODIFIERS = tuple(f"HCPCS_{number}_MDFR_CD" for number in range(1, 6))
 
 
 def stage_headers(
@@ -75,7 +76,7 @@ def stage_headers(
 ) -> StagedTable:
     """Say what the rows of CCLF1 mean."""
     qualifiers = Qualifiers.read(connection, rows, (ICD,))
-    system = partial(_diagnosis_system, qualifiers=qualifiers)
+    system = partial(diagnosis_system, qualifiers=qualifiers)
     diagnoses = ("PRNCPL_DGNS_CD", "ADMTG_DGNS_CD")
     return StagedTable(
         name=layout.name,
@@ -124,7 +125,7 @@ def stage_revenue_centers(
         row_key=(PATIENT, CLAIM, "CLM_LINE_NUM"),
         to_canonical=_to_revenue_lines,
         checks=(
-            check_line_number("CLM_LINE_NUM", _MOST_LINES),
+            check_line_number("CLM_LINE_NUM", most=_MOST_LINES),
             *(check_date(name, DATES, required=False) for name in _LINE_DATES),
         ),
         codes=(CodeColumns(("CLM_LINE_PROD_REV_CTR_CD",), "REV"), CodeColumns(("CLM_LINE_HCPCS_CD",), "HCPCS")),
@@ -147,7 +148,7 @@ def stage_procedures(
         row_key=(PATIENT, CLAIM, "CLM_VAL_SQNC_NUM"),
         to_canonical=partial(_to_procedure_lines, qualifiers=qualifiers),
         checks=(
-            check_line_number("CLM_VAL_SQNC_NUM", _MOST_CODES),
+            check_line_number("CLM_VAL_SQNC_NUM", most=_MOST_CODES),
             check_date("CLM_PRCDR_PRFRM_DT", DATES, required=False),
         ),
         codes=(CodeColumns(("CLM_PRCDR_CD",), system_of=system, systems=("ICD9PCS", "ICD10PCS")),),
@@ -160,7 +161,7 @@ def stage_diagnoses(
 ) -> StagedTable:
     """Say what the rows of CCLF4 mean."""
     qualifiers = Qualifiers.read(connection, rows, (ICD,))
-    system = partial(_diagnosis_system, qualifiers=qualifiers)
+    system = partial(diagnosis_system, qualifiers=qualifiers)
     return _part_of_claim(
         connection,
         rows,
@@ -170,7 +171,7 @@ def stage_diagnoses(
         row_key=(PATIENT, CLAIM, "CLM_PROD_TYPE_CD", "CLM_VAL_SQNC_NUM"),
         to_canonical=partial(_to_diagnosis_lines, qualifiers=qualifiers),
         checks=(
-            check_line_number("CLM_VAL_SQNC_NUM", _MOST_CODES),
+            check_line_number("CLM_VAL_SQNC_NUM", most=_MOST_CODES),
             RowCheck("R_LINE_NUMBER", "CLM_PROD_TYPE_CD is no sign", lambda rows: rows.CLM_PROD_TYPE_CD.length() > 1),
         ),
         codes=(CodeColumns(("CLM_DGNS_CD",), system_of=system, systems=("ICD9CM", "ICD10CM")),),
@@ -236,7 +237,7 @@ def _with_drg(rows: ir.Table) -> ir.Table:
 
 
 def _to_header_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
-    icd = _diagnosis_system(rows, qualifiers)
+    icd = diagnosis_system(rows, qualifiers)
     drg = rows[_DRG]
     return rows.select(
         "source_file",
@@ -259,10 +260,6 @@ def _to_header_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
 def _to_revenue_lines(rows: ir.Table) -> ir.Table:
     day = [parse_date(rows[name], DATES) for name in _LINE_DATES]
     start = ibis.coalesce(day[2], day[0])
-    modifiers = [rows[name] for name in _MODIFIERS]
-    if "CLM_LINE_HCPCS_CD_modifiers" in rows.columns:
-        glued = rows.CLM_LINE_HCPCS_CD_modifiers
-        modifiers = [*(glued.substr(at, 2).nullif("") for at in (0, 2)), *modifiers]
     return rows.select(
         "source_file",
         "row_no",
@@ -271,7 +268,7 @@ def _to_revenue_lines(rows: ir.Table) -> ir.Table:
         claim_line_end_date=ibis.coalesce(day[2], day[1], start),
         revenue_center_code=rows.CLM_LINE_PROD_REV_CTR_CD,
         hcpcs_code=rows.CLM_LINE_HCPCS_CD,
-        hcpcs_modifiers=ibis.array(modifiers).filter(lambda modifier: modifier.notnull()),
+        hcpcs_modifiers=hcpcs_modifiers(rows),
         service_unit_quantity=parse_number(rows.CLM_LINE_SRVC_UNIT_QTY, "float32"),
     )
 
@@ -306,7 +303,7 @@ def _to_diagnosis_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
         "source_file",
         "row_no",
         **_claim_of(rows, (_DIAGNOSES + place).cast("int32")),
-        diagnoses=_listed(_diagnosis_system(rows, qualifiers), rows.CLM_DGNS_CD, poa, rank),
+        diagnoses=_listed(diagnosis_system(rows, qualifiers), rows.CLM_DGNS_CD, poa, rank),
     )
 
 
@@ -338,10 +335,6 @@ def _claim_of(rows: ir.Table, number: ir.IntegerValue, name_of: Callable[[str], 
         "billing_npi": clean_id(rows[name_of("CLM_BLG_PRVDR_NPI_NUM")]),
         "facility_npi": clean_id(rows[name_of("FAC_PRVDR_NPI_NUM")]),
     }
-
-
-def _diagnosis_system(rows: ir.Table, qualifiers: Qualifiers) -> ir.StringValue:
-    return ibis.ifelse(says_icd10(rows, qualifiers), "ICD10CM", "ICD9CM")
 
 
 def _procedure_system(rows: ir.Table, qualifiers: Qualifiers) -> ir.StringValue:

@@ -16,6 +16,7 @@ from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
     check_id,
+    check_line_number,
     check_order,
     fix_amount,
     fix_dates,
@@ -31,10 +32,10 @@ from claim_transformers.sources.formats.cclf.fields import (
     ICD,
     PATIENT,
     check_adjustment,
-    check_line_number,
+    diagnosis_system,
+    hcpcs_modifiers,
     kinds_of,
     known_date,
-    says_icd10,
     version_order,
     warn_code_version,
 )
@@ -55,7 +56,6 @@ _GROUP, _LINE = "GROUP_OF_CLAIM", "CLM_LINE_NUM"
 _MOST_LINES = 999_999
 _DIAGNOSES = tuple(f"CLM_DGNS_{number}_CD" for number in range(1, 13))
 _LINE_DIAGNOSIS = "CLM_LINE_DGNS_CD"
-_MODIFIERS = tuple(f"HCPCS_{number}_MDFR_CD" for number in range(1, 6))
 _PAID, _ALLOWED = "CLM_LINE_CVRD_PD_AMT", "CLM_LINE_ALOWD_CHRG_AMT"
 _DATES_OF_LINE = ("CLM_LINE_FROM_DT", "CLM_LINE_THRU_DT")
 
@@ -74,7 +74,7 @@ def stage_part_b(
     qualifiers = None
     if has_diagnoses:
         qualifiers = Qualifiers.read(connection, rows, (ICD,))
-        system = partial(_diagnosis_system, qualifiers=qualifiers)
+        system = partial(diagnosis_system, qualifiers=qualifiers)
         codes.append(CodeColumns((*_DIAGNOSES, _LINE_DIAGNOSIS), system_of=system, systems=("ICD9CM", "ICD10CM")))
         warnings += [warn_diagnosis_gap(_DIAGNOSES), warn_code_version(qualifiers, *_DIAGNOSES, _LINE_DIAGNOSIS)]
     denied = () if keep_denied else layout.checks(("D_",))
@@ -95,7 +95,7 @@ def stage_part_b(
             *denied,
             check_id(PATIENT),
             check_id(CLAIM),
-            check_line_number(_LINE, _MOST_LINES),
+            check_line_number(_LINE, most=_MOST_LINES),
             check_adjustment(),
             RowCheck("R_CLAIM_TYPE", "CLM_TYPE_CD is missing", lambda rows: rows.CLM_TYPE_CD.isnull()),
             check_date("CLM_FROM_DT", DATES),
@@ -124,10 +124,6 @@ def _with_group(rows: ir.Table) -> ir.Table:
     return rows.mutate(**{_GROUP: ibis.ifelse(control.notnull(), "control " + control, "claim " + rows[CLAIM])})
 
 
-def _diagnosis_system(rows: ir.Table, qualifiers: Qualifiers) -> ir.StringValue:
-    return ibis.ifelse(says_icd10(rows, qualifiers), "ICD10CM", "ICD9CM")
-
-
 def _to_lines(rows: ir.Table, qualifiers: Qualifiers | None, claim_type: str) -> ir.Table:
     start, end = (parse_date(rows[name], DATES) for name in _DATES_OF_LINE)
     columns: dict[str, ir.Value] = {}
@@ -136,9 +132,9 @@ def _to_lines(rows: ir.Table, qualifiers: Qualifiers | None, claim_type: str) ->
     else:
         columns = {
             "diagnoses": list_diagnoses(
-                _diagnosis_system(rows, qualifiers), [rows[name] for name in (*_DIAGNOSES, _LINE_DIAGNOSIS)]
+                diagnosis_system(rows, qualifiers), [rows[name] for name in (*_DIAGNOSES, _LINE_DIAGNOSIS)]
             ),
-            "hcpcs_modifiers": _modifiers(rows),
+            "hcpcs_modifiers": hcpcs_modifiers(rows),
             "service_unit_quantity": parse_number(rows.CLM_LINE_SRVC_UNIT_QTY, "float32"),
             "rendering_npi": ibis.coalesce(*map(clean_id, (rows.CLM_RNDRG_PRVDR_NPI_NUM, rows.RNDRG_PRVDR_NPI_NUM))),
         }
@@ -160,11 +156,3 @@ def _to_lines(rows: ir.Table, qualifiers: Qualifiers | None, claim_type: str) ->
         allowed_amount=parse_amount(rows[_ALLOWED]),
         **columns,
     )
-
-
-def _modifiers(rows: ir.Table) -> ir.ArrayValue:
-    modifiers = [rows[name] for name in _MODIFIERS]
-    if "CLM_LINE_HCPCS_CD_modifiers" in rows.columns:
-        glued = rows.CLM_LINE_HCPCS_CD_modifiers
-        modifiers = [*(glued.substr(at, 2).nullif("") for at in (0, 2)), *modifiers]
-    return ibis.array(modifiers).filter(lambda modifier: modifier.notnull())

@@ -30,7 +30,7 @@ from claim_transformers.sources.formats.cclf.part_a import (
 from claim_transformers.sources.formats.cclf.part_b import stage_part_b
 from claim_transformers.sources.formats.cclf.part_d import stage_part_d
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
-from claim_transformers.sources.pipeline.layout_files import FileLayout, find_layout_files, read_layouts
+from claim_transformers.sources.pipeline.layout_files import FileLayout, find_layout_files
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
 
 if TYPE_CHECKING:
@@ -54,18 +54,10 @@ def read_cclf(
     layouts: str | Path | None = None,
     keep_denied: bool = False,
 ) -> StagedSource:
-    """Stage the files of one or several deliveries.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_cclf("/nowhere", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected CCLF files at /nowhere, such as ...
-    """
+    """Stage the files of one or several deliveries."""
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected a folder of CCLF files as path, found none or a connection")
-    known = _known_layouts(layouts)
+    known = SOURCE.read_layouts(layouts)
     files = _find_files(Path(path), known)
     if not set(files) & set(_CLAIMS):
         raise ClaimDataError("E_NO_FILE", f"expected CCLF claims at {path}, found {', '.join(sorted(files))} alone")
@@ -164,7 +156,7 @@ def _find_files(path: Path, layouts: Mapping[str, FileLayout]) -> dict[str, list
 
 def find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple[str, Path, Layout]]:
     """List raw table, file and layout of each file for the store of deliveries."""
-    known = _known_layouts(layouts)
+    known = SOURCE.read_layouts(layouts)
     found = _find_files(path, known)
     return [
         (name, file, known[name].to_layout(file.name))
@@ -172,19 +164,3 @@ def find_deliveries(path: Path, layouts: str | Path | None = None) -> list[tuple
         if known[name].target != "none" or name == _NUMBERS
         for file in files
     ]
-
-
-def _known_layouts(folder: str | Path | None) -> dict[str, FileLayout]:
-    """The layouts of the format, or those of a folder, which need every column that the code reads."""
-    own = SOURCE.read_layouts()
-    if folder is None:
-        return own
-    given = read_layouts(folder)
-    for name, layout in own.items():
-        lacking = sorted(set(layout.names) - set(given[name].names)) if name in given else []
-        if name not in given or lacking:
-            found = f"one without {lacking[0]}" if lacking else "none"
-            raise ClaimDataError(
-                "E_LAYOUT_FILE", f"expected {name}.yaml with every column of the format in {folder}, found {found}"
-            )
-    return {name: given[name] for name in own}

@@ -20,6 +20,7 @@ from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
     check_id,
+    check_line_number,
     check_order,
     fix_amount,
     fix_dates,
@@ -42,7 +43,7 @@ from claim_transformers.sources.formats.cms_rif.fields import (
 )
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions, are_few
 from claim_transformers.sources.pipeline.layout_files import FileLayout
-from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, one_diagnosis
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_modifiers, list_procedures, one_diagnosis
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -146,11 +147,7 @@ def _checks(layout: FileLayout) -> tuple[RowCheck, ...]:
     start, end = (day_of(layout.find(field)[0]) for field in ("claim_start_date", "claim_end_date"))
     checks = [
         *ids,
-        RowCheck(
-            "R_LINE_NUMBER",
-            f"{number} is no whole number",
-            lambda rows: parse_number(rows[number], "int32").isnull(),
-        ),
+        check_line_number(number),
         check_date(start, DATES),
         check_date(end, DATES),
         *(check_date(day_of(name), DATES, required=False) for field in _OPTIONAL_DATES for name in layout.find(field)),
@@ -262,8 +259,8 @@ def _to_lines(rows: ir.Table, layout: FileLayout, whole: FileLayout) -> ir.Table
         columns["drg_code_type"] = ibis.ifelse(is_there, "ms-drg", ibis.null("string"))
     if units := layout.find("service_unit_quantity"):
         columns["service_unit_quantity"] = parse_number(rows[units[0]], "float32")
-    if layout.find("hcpcs_code"):
-        columns["hcpcs_modifiers"] = _modifiers(rows, layout)
+    if hcpcs := layout.find("hcpcs_code"):
+        columns["hcpcs_modifiers"] = list_modifiers(rows, hcpcs[0], layout.find("hcpcs_modifiers"))
     for name, _ in find_admitting_columns(layout):
         icd9, icd10 = (rows[code_of(system, name)] for system in ("ICD9CM", "ICD10CM"))
         system = ibis.ifelse(icd9.notnull(), "ICD9CM", "ICD10CM")
@@ -329,19 +326,6 @@ def _procedures(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
         for system in ("ICD9PCS", "ICD10PCS")
     ]
     return lists[0].concat(lists[1])
-
-
-def _modifiers(rows: ir.Table, layout: FileLayout) -> ir.ArrayValue:
-    """List the modifiers of the columns and those glued to a code; null where the layout has no columns of them."""
-    modifiers = [rows[name] for name in layout.find("hcpcs_modifiers")]
-    has_columns, glued = bool(modifiers), f"{layout.find('hcpcs_code')[0]}_modifiers"
-    if glued in rows.columns:
-        modifiers = [*(rows[glued].substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
-    if not modifiers:
-        return ibis.null("array<string>")
-    found = ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
-    # Codes of other patients do not decide whether a list is null.
-    return found if has_columns else ibis.ifelse(rows[glued].notnull(), found, ibis.null("array<string>"))
 
 
 def _to_rx_claims(rows: ir.Table, layout: FileLayout) -> ir.Table:

@@ -82,7 +82,6 @@ def read_eob_bundle(bundle: _EobInput, *, extract_date: dt.date | None = None) -
         0
         >>> read_eob_bundle({"resourceType": "OperationOutcome", "issue": [{"code": "exception"}]})
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_OPERATION_OUTCOME: expected claims, found an error of ...
     """
     resources, has_next_page = _flatten(_parse(bundle))

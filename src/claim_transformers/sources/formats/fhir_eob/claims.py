@@ -19,6 +19,7 @@ from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
     check_id,
+    check_line_number,
     check_order,
     fix_amount,
     fix_dates,
@@ -26,7 +27,13 @@ from claim_transformers.claims.quality import (
 )
 from claim_transformers.sources.formats.fhir_eob import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable, Versions
-from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, one_diagnosis, unfold_lines
+from claim_transformers.sources.pipeline.lines import (
+    list_diagnoses,
+    list_modifiers,
+    list_procedures,
+    one_diagnosis,
+    unfold_lines,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -134,11 +141,7 @@ def _first_checks(layout: FileLayout) -> tuple[RowCheck, ...]:
         RowCheck("R_CLAIM_TYPE", "the resource has no type that is known", lambda rows: rows.claim_type.isnull()),
         check_id("patient"),
         check_id("claim_key"),
-        RowCheck(
-            "R_LINE_NUMBER",
-            "sequence is no whole number",
-            lambda rows: parse_number(rows.line_number, "int32").isnull(),
-        ),
+        check_line_number("line_number", name="sequence"),
     )
 
 
@@ -188,7 +191,7 @@ def _to_lines(rows: ir.Table, names: Mapping[str, tuple[str, ...]]) -> ir.Table:
         **{name: parse_date(rows[column], DATES) for name, column in dates.items()},
         **{name: rows[column] for name, column in codes.items()},
         drg_code_type=drg_type,
-        hcpcs_modifiers=_modifiers(rows, names["modifier"]),
+        hcpcs_modifiers=list_modifiers(rows, "hcpcs", names["modifier"]),
         diagnoses=_diagnoses(rows, names),
         admitting_diagnosis=_admitting(rows),
         procedures=_procedures(rows, names),
@@ -241,14 +244,6 @@ def _procedures(rows: ir.Table, names: Mapping[str, tuple[str, ...]]) -> ir.Arra
         if names[stem]
     ]
     return lists[0] if len(lists) == 1 else lists[0].concat(lists[1])
-
-
-def _modifiers(rows: ir.Table, names: Sequence[str]) -> ir.ArrayValue:
-    modifiers = [rows[name] for name in names]
-    if "hcpcs_modifiers" in rows.columns:
-        glued = rows.hcpcs_modifiers
-        modifiers = [*(glued.substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
-    return ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
 
 
 def _to_rx_claims(rows: ir.Table, ndcs: Sequence[str], quantities: Sequence[str]) -> ir.Table:

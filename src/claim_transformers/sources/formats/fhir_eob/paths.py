@@ -61,11 +61,9 @@ def quote_text(text: str) -> str:
 
 
 class Path:
-    """A path that was read, and the SQL and the elements that follow from it.
+    """A path of a dialect file that was read, and the SQL and the elements that follow from it.
 
-    Args:
-        text (`str`): As in the dialect file.
-        prefixes (`Mapping[str, str]`): Beginnings of addresses by their short names: `cms:clm_id`.
+    `prefixes` are beginnings of addresses by their short names: `cms:clm_id`.
     """
 
     def __init__(self, text: str, prefixes: Mapping[str, str]) -> None:

@@ -74,7 +74,6 @@ def export_meds(folder: str | Path, out: str | Path) -> dict[str, int]:
     Examples:
         >>> export_meds("/nowhere", "/tmp/meds")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     source = open_folder(folder)
@@ -114,7 +113,6 @@ def check_meds(path: str | Path) -> dict[str, int]:
     Examples:
         >>> check_meds("/nowhere")
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected MEDS files data/**/*.parquet in ...
     """
     dataset = MedsDataset.open(Path(path))

@@ -61,17 +61,11 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class CodeTriple:
-    """The raw columns of a table that name its codes; eras have standard concepts alone.
+    """The raw columns of a table that name its codes; eras have standard concepts alone."""
 
-    Args:
-        standard (`str`): Column of the standard concept.
-        source (`str`, *optional*): Column of what the source wrote.
-        source_concept (`str`, *optional*): Column of its concept.
-    """
-
-    standard: str
-    source: str | None = None
-    source_concept: str | None = None
+    standard: str  # Column of the standard concept.
+    source: str | None = None  # Column of what the source wrote.
+    source_concept: str | None = None  # Column of its concept.
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -81,17 +75,11 @@ class CodeTriple:
 
 @dataclass(frozen=True)
 class ReadCodes:
-    """The codes of a raw table, by its triples.
+    """The codes of a raw table, by its triples."""
 
-    Args:
-        triple ([`CodeTriple`]): Its columns of codes.
-        table (`ir.Table`): Each triple of the rows with its code.
-        systems (`tuple[str, ...]`): Systems that occur.
-    """
-
-    triple: CodeTriple
-    table: ir.Table
-    systems: tuple[str, ...]
+    triple: CodeTriple  # Its columns of codes.
+    table: ir.Table  # Each triple of the rows with its code.
+    systems: tuple[str, ...]  # Systems that occur.
 
     def join(self, rows: ir.Table) -> ir.Table:
         """Add `code`, `code_system` and `code_note` to rows."""

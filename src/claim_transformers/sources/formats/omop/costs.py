@@ -74,7 +74,11 @@ def stage_costs(
         kinds=table.layout.kinds,
         service_date=lambda rows: parse_date(rows[_DAY], VISIT_DATES),
         checks=(
-            RowCheck("D_NO_EVENT", "the row that the cost is of is not there or is not read", _has_no_event),
+            RowCheck(
+                "D_NO_EVENT",
+                "the row that the cost is of is not there or is not read",
+                lambda rows: rows[CLAIM].isnull(),
+            ),
             check_id("cost_id"),
             check_id("person_id"),
             RowCheck("R_CURRENCY", "an amount in another currency than US dollars", _is_foreign),
@@ -116,10 +120,6 @@ def _events_of(
 def _event(rows: ir.Table, domain: str, key: ir.StringValue, day: ir.StringValue) -> ir.Table:
     columns = ("person_id", *CLAIM_PARTS)
     return rows.select(*columns, **{_DOMAIN: ibis.literal(domain), _KEY: key, _DAY: day})
-
-
-def _has_no_event(rows: ir.Table) -> ir.BooleanValue:
-    return rows[CLAIM].isnull()
 
 
 def _is_foreign(rows: ir.Table) -> ir.BooleanValue:

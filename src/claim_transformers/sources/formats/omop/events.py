@@ -54,19 +54,12 @@ _MODIFIER = "^[A-Z0-9]{2}$"
 
 @dataclass(frozen=True)
 class EventTable:
-    """A raw table whose rows have one code each.
+    """A raw table whose rows have one code each."""
 
-    Args:
-        name (`str`): Name of the table; its key is `NAME_id`.
-        domain (`str`): `condition`, `procedure` or `drug`, with which its columns of codes begin.
-        day (`str`): Column of the day.
-        is_era (`bool`, *optional*, defaults to `False`): Whether it has standard concepts alone, and no visits.
-    """
-
-    name: str
-    domain: str
-    day: str
-    is_era: bool = False
+    name: str  # Name of the table; its key is `NAME_id`.
+    domain: str  # `condition`, `procedure` or `drug`, with which its columns of codes begin.
+    day: str  # Column of the day.
+    is_era: bool = False  # Whether it has standard concepts alone, and no visits.
 
     @property
     def key(self) -> str:
@@ -98,17 +91,11 @@ EVENTS = (
 
 @dataclass(frozen=True)
 class ReadEvents:
-    """What is read of a table before its rows are staged.
+    """What is read of a table before its rows are staged."""
 
-    Args:
-        event ([`EventTable`]): The table.
-        codes ([`ReadCodes`]): Its codes.
-        claims (`Mapping[str, ir.Table]`): The claims that its rows may name.
-    """
-
-    event: EventTable
-    codes: ReadCodes
-    claims: Mapping[str, ir.Table]
+    event: EventTable  # The table.
+    codes: ReadCodes  # Its codes.
+    claims: Mapping[str, ir.Table]  # The claims that its rows may name.
 
     def derive(self, rows: ir.Table) -> ir.Table:
         """Add code and claim to rows."""

@@ -52,7 +52,6 @@ def read_omop(
         >>> from claim_transformers.claims.engine import connect
         >>> read_omop("/nowhere", connect(threads=1), scratch=Path("."))
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder or a DuckDB file at /nowhere, ...
     """
     tables = stage_tables(

@@ -23,6 +23,7 @@ from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
     check_id,
+    check_line_number,
     check_order,
     fix_amount,
     fix_dates,
@@ -106,11 +107,7 @@ def stage_institutional(
     carried = ("CLM_FROM_DT", "CLM_THRU_DT", *(_STAY if is_inpatient else ()))
     headers = _header_of_segments(connection, rows, carried)
     checks = (
-        RowCheck(
-            "R_LINE_NUMBER",
-            "SEGMENT is no whole number from 1 to 99",
-            lambda rows: _segment(rows).isnull(),
-        ),
+        check_line_number("SEGMENT", most=99),
         *_claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT"),
     )
     codes = [

@@ -7,7 +7,6 @@ Times are those of UTC that it writes, of which the day is read. The table of ra
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from claim_transformers.sources.formats.synthea.claims import (
 from claim_transformers.sources.formats.synthea.people import LAYOUTS, stage_patients, stage_transitions
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource
 from claim_transformers.sources.pipeline.reading import describe_place, stage_files
+from claim_transformers.sources.pipeline.table_files import find_table_files
 from claim_transformers.sources.pipeline.visit_claims import day_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _REQUIRED = ("patients", "encounters")
-_ENDING = re.compile(r"[.](csv|csv[.]gz|zip|parquet)$", re.IGNORECASE)
 
 
 def read_synthea(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
@@ -40,7 +39,6 @@ def read_synthea(path: RawLocation, connection: Backend, *, scratch: Path) -> St
         >>> from claim_transformers.claims.engine import connect
         >>> read_synthea("/nowhere", connect(threads=1), scratch=Path("."))
         Traceback (most recent call last):
-            ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected patients.csv and encounters.csv ...
     """
     if not isinstance(path, (str, Path)):
@@ -73,21 +71,12 @@ def read_synthea(path: RawLocation, connection: Backend, *, scratch: Path) -> St
 
 def _find_files(folder: Path) -> dict[str, list[Path]]:
     """Find the files of each table, in any case: `patients.csv`, `patients_1.csv.gz`."""
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    found: dict[str, list[Path]] = {}
-    for table in LAYOUTS:
-        pattern = re.compile(rf"{table}([-_.]?\d[\d_-]*)?", re.IGNORECASE)
-        files = [
-            file
-            for file in entries
-            if file.is_file() and _ENDING.search(file.name) and pattern.fullmatch(_ENDING.sub("", file.name))
-        ]
-        if files:
-            found[table] = files
+    found = find_table_files(folder, LAYOUTS)
     if missing := [f"{name}.csv" for name in _REQUIRED if name not in found]:
+        place = describe_place(folder, len([*folder.glob("*")]))
         raise ClaimDataError(
             "E_NO_FILE",
             f"expected patients.csv and encounters.csv of Synthea in {folder}, found none of {' and '.join(missing)}: "
-            f"{describe_place(folder, len(entries))}",
+            f"{place}",
         )
     return found

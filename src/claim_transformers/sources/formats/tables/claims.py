@@ -12,6 +12,7 @@ from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
     check_id,
+    check_line_number,
     check_order,
     fix_amount,
     fix_dates,
@@ -52,6 +53,7 @@ from claim_transformers.sources.pipeline.institutional import (
     system_of_drg,
     type_of_facility,
 )
+from claim_transformers.sources.pipeline.lines import list_modifiers
 from claim_transformers.sources.pipeline.qualifiers import coding_day
 
 if TYPE_CHECKING:
@@ -168,14 +170,7 @@ def _check_rule(rule: RuleMap) -> RowCheck:
 def _checks(table: TableMap) -> tuple[RowCheck, ...]:
     checks = [check_id(mapped("patient_id")), check_id(mapped("claim_id"))]
     if "claim_line_number" in table.fields:
-        number = mapped("claim_line_number")
-        checks.append(
-            RowCheck(
-                "R_LINE_NUMBER",
-                "claim_line_number is no whole number",
-                lambda rows: parse_number(rows[number], "int32").isnull(),
-            )
-        )
+        checks.append(check_line_number(mapped("claim_line_number"), name="claim_line_number"))
     if table.rows == "rx_claim":
         return (*checks, check_date(mapped("dispensing_date"), COMPACT))
     claim_type, start = mapped("claim_type"), mapped("claim_start_date")
@@ -281,8 +276,8 @@ def _to_lines(rows: ir.Table, table: TableMap, kinds: Mapping[str, str]) -> ir.T
         if mapped(name) in rows.columns and name not in columns and name not in table.codes:
             columns[name] = _value_of(rows, name)
     if table.rows == "claim_line":
-        if (modifiers := _modifiers(rows, table)) is not None:
-            columns[MODIFIERS] = modifiers
+        of_columns = table.fields[MODIFIERS].columns if MODIFIERS in table.fields else ()
+        columns[MODIFIERS] = list_modifiers(rows, mapped("hcpcs_code"), of_columns)
         columns |= lists_of_codes(rows, table)
     return rows.select("source_file", "row_no", **columns)
 
@@ -306,15 +301,3 @@ def _line_number(rows: ir.Table, table: TableMap, kinds: Mapping[str, str]) -> i
     keys = [rows[mapped(name)] for name in ("data_source", "patient_id", "claim_id") if name in table.fields]
     number = ibis.row_number().over(group_by=keys, order_by=[content, rows.source_file, rows.row_no])
     return (number + 1).cast("int32")
-
-
-def _modifiers(rows: ir.Table, table: TableMap) -> ir.ArrayValue | None:
-    """List the modifiers of the columns, behind those glued to a code; none where the table has neither."""
-    modifiers = [rows[name] for name in table.fields[MODIFIERS].columns] if MODIFIERS in table.fields else []
-    if (glued := mapped("hcpcs_code") + "_modifiers") in rows.columns:
-        modifiers = [*(rows[glued].substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
-    if not modifiers:
-        return None
-    found = ibis.array(modifiers).filter(lambda modifier: modifier.notnull())
-    # Codes of other patients do not decide whether a list is null.
-    return found if MODIFIERS in table.fields else ibis.ifelse(found.length() > 0, found, ibis.null("array<string>"))

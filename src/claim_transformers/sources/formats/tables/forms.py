@@ -48,27 +48,17 @@ _MOST_VALUES = 20_000
 
 @dataclass(frozen=True)
 class Profile:
-    """What was seen of a column.
+    """What was seen of a column."""
 
-    Args:
-        name (`str`): Its name.
-        num_rows (`int`): Rows that were looked at.
-        filled (`int`): Rows with a value.
-        distinct (`int`): Different values among them.
-        counts (`Mapping[str, int]`): Rows with a value of each form, or of a date in each format.
-        values (`pa.Array`, *optional*): The different values, to compare columns with; never shown.
-        is_typed_date (`bool`, *optional*, defaults to `False`): Whether its type says that it is a date.
-        is_typed_number (`bool`, *optional*, defaults to `False`): The same of a number.
-    """
-
-    name: str
-    num_rows: int
-    filled: int
-    distinct: int
-    counts: Mapping[str, int]
+    name: str  # Its name.
+    num_rows: int  # Rows that were looked at.
+    filled: int  # Rows with a value.
+    distinct: int  # Different values among them.
+    counts: Mapping[str, int]  # Rows with a value of each form, or of a date in each format.
+    # The different values, to compare columns with; never shown.
     values: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
-    is_typed_date: bool = False
-    is_typed_number: bool = False
+    is_typed_date: bool = False  # Whether its type says that it is a date.
+    is_typed_number: bool = False  # The same of a number.
 
     def share(self, form: str) -> float:
         """Share of the filled rows that have a form."""

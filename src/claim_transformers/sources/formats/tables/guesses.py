@@ -30,23 +30,14 @@ class _Rule:
 
 @dataclass(frozen=True)
 class Guess:
-    """A column, or a range of numbered ones, for a field.
+    """A column, or a range of numbered ones, for a field."""
 
-    Args:
-        field (`str`): The canonical field.
-        columns (`tuple[str, ...]`): Columns in order.
-        confidence (`float`): From 0 to 1.
-        seen (`Profile`): What was seen of the first of them.
-        form (`str`): The form that counts for it, empty if only its name does.
-        shared (`tuple[str, ...]`, *optional*): Other tables with the same values.
-    """
-
-    field: str
-    columns: tuple[str, ...]
-    confidence: float
-    seen: Profile
-    form: str
-    shared: tuple[str, ...] = ()
+    field: str  # The canonical field.
+    columns: tuple[str, ...]  # Columns in order.
+    confidence: float  # From 0 to 1.
+    seen: Profile  # What was seen of the first of them.
+    form: str  # The form that counts for it, empty if only its name does.
+    shared: tuple[str, ...] = ()  # Other tables with the same values.
 
 
 DATE = "date"

@@ -23,19 +23,12 @@ SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".tab.gz", ".t
 
 @dataclass
 class Inputs:
-    """Where the tables of a mapping are, and the names that their files have in the report.
+    """Where the tables of a mapping are, and the names that their files have in the report."""
 
-    Args:
-        folder (`Path`): Folder of the mapping, from which names of files begin.
-        database (`BaseBackend` or `str`): Connection or URL; empty if no table is in a database.
-        scratch (`Path`): Folder for what is fetched and unpacked.
-        taken (`dict[str, Path]`, *optional*): Files by their name in the report.
-    """
-
-    folder: Path
-    database: BaseBackend | str
-    scratch: Path
-    taken: dict[str, Path] = field(default_factory=dict)
+    folder: Path  # Folder of the mapping, from which names of files begin.
+    database: BaseBackend | str  # Connection or URL; empty if no table is in a database.
+    scratch: Path  # Folder for what is fetched and unpacked.
+    taken: dict[str, Path] = field(default_factory=dict)  # Files by their name in the report.
 
     def stage(
         self, connection: Backend, place: Place, layout: Layout, name: str

@@ -119,11 +119,7 @@ def wrong(file: str, expected: str, found: str) -> ClaimDataError:
 class Section:
     """One section of a mapping, with the keys that it may have and no others.
 
-    Args:
-        file (`str`): Name of the mapping, for messages.
-        where (`str`): Place within it, such as `tables.inpatient`.
-        kind (`str`): Name of the section in `_KEYS`.
-        content (`Any`): What stands there.
+    `file` and `where` in it, such as `tables.inpatient`, are for messages; `kind` is its name in `_KEYS`.
     """
 
     def __init__(self, file: str, where: str, kind: str, content: Any) -> None:

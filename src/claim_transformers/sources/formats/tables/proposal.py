@@ -49,22 +49,10 @@ def propose_mapping(
 ) -> str:
     """Look at the first rows of tables and propose a mapping.
 
-    Args:
-        inputs (`Sequence[str]`): Files, or patterns of the files of one table each; tables of the database if one is
-            given.
-        database (`str`, *optional*): URL of a database.
-        folder (`str` or `Path`, *optional*): Where the mapping will lie; files are named from there.
-        rows (`int`, *optional*): Rows of each table that are looked at, which bounds the memory.
-
-    Returns:
-        `str`: YAML. Comments say how sure a guess is and how many rows look like it, never what stands in them; what a
-        person has to decide is marked `DECIDE`, and `ingest` refuses it until it is.
-
-    Examples:
-        >>> propose_mapping(["no_such_file.csv"], folder="/")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected files 'no_such_file.csv' ...
+    Inputs are files, or patterns of the files of one table each; tables of the database if one is given. Files are
+    named from the folder where the mapping will lie, and the number of rows bounds the memory. Comments of the YAML
+    say how sure a guess is and how many rows look like it, never what stands in them; what a person has to decide is
+    marked `DECIDE`, and `ingest` refuses it until it is.
     """
     folder = Path(folder).absolute()
     if database is None:

@@ -32,23 +32,14 @@ _VALUE = re.compile(r"[-+$0-9./: ]+|[A-Z][0-9]{2}[.][0-9A-Z]+")
 
 @dataclass(frozen=True)
 class Sample:
-    """What was seen of one table.
+    """What was seen of one table."""
 
-    Args:
-        name (`str`): Name for the mapping.
-        files (`tuple[str, ...]`): Its files, as they were given.
-        table (`str`): Its name in a database, empty for files.
-        columns (`tuple[Profile, ...]`): Its columns.
-        delimiter (`str`): Between columns, empty for other files than text.
-        encoding (`str`): Of text.
-    """
-
-    name: str
-    files: tuple[str, ...]
-    table: str
-    columns: tuple[Profile, ...]
-    delimiter: str = ""
-    encoding: str = "utf-8"
+    name: str  # Name for the mapping.
+    files: tuple[str, ...]  # Its files, as they were given.
+    table: str  # Its name in a database, empty for files.
+    columns: tuple[Profile, ...]  # Its columns.
+    delimiter: str = ""  # Between columns, empty for other files than text.
+    encoding: str = "utf-8"  # Of text.
 
     @property
     def num_rows(self) -> int:

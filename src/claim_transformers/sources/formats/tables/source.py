@@ -35,27 +35,11 @@ if TYPE_CHECKING:
 def read_tables(
     path: RawLocation, connection: Backend, *, scratch: Path, database: str | BaseBackend | None = None
 ) -> StagedSource:
-    """Stage the tables of a mapping.
-
-    Args:
-        path (`str` or `Path`): The mapping, a YAML file.
-        connection (`Backend`): Ibis connection on DuckDB.
-        scratch (`Path`): Folder for unpacked, fetched and mapped rows.
-        database (`str` or `ibis.BaseBackend`, *optional*): URL or connection instead of that of the mapping.
-
-    Returns:
-        `StagedSource`: Its tables, eligibility first.
+    """Stage the tables of a mapping, eligibility first; a database given takes the place of that of the mapping.
 
     Raises:
         ClaimDataError: `E_NO_FILE`, `E_MAPPING` or `E_DECIDE` if the mapping or its files are not there or not
             understood, `E_WAREHOUSE`, and the errors of `stage_files`.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_tables("/nowhere.yaml", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a mapping at /nowhere.yaml, found no file
     """
     if not isinstance(path, (str, Path)) or not Path(path).is_file():
         found = "a folder" if isinstance(path, (str, Path)) and Path(path).is_dir() else "no file"

@@ -13,6 +13,7 @@ from claim_transformers.claims.quality import (
     RowCheck,
     check_date,
     check_id,
+    check_line_number,
     check_order,
     fix_amount,
     fix_dates,
@@ -31,7 +32,7 @@ from claim_transformers.sources.pipeline.institutional import (
     type_of_facility,
 )
 from claim_transformers.sources.pipeline.layout_files import FileLayout
-from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_modifiers, list_procedures
 from claim_transformers.sources.pipeline.qualifiers import Qualifiers, coding_day
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def stage_medical_claims(connection: Backend, rows: ir.Table, files: Sequence[Ra
         checks=(
             check_id("person_id"),
             check_id("claim_id"),
-            _check_line_number(),
+            check_line_number("claim_line_number"),
             RowCheck("R_CLAIM_TYPE", "claim_type has no canonical type", lambda rows: _claim_type_of(rows).isnull()),
             check_date("claim_start_date", DATES),
             *(check_date(name, DATES, required=False) for name in (*_DATES_OF_CLAIM[1:], *_DATES_OF_STAY)),
@@ -202,7 +203,7 @@ def stage_pharmacy_claims(connection: Backend, rows: ir.Table, files: Sequence[R
         checks=(
             check_id("person_id"),
             check_id("claim_id"),
-            _check_line_number(),
+            check_line_number("claim_line_number"),
             check_date("dispensing_date", DATES),
         ),
         code_columns=(CodeColumns(("ndc_code",), "NDC"),),
@@ -222,10 +223,6 @@ def stage_pharmacy_claims(connection: Backend, rows: ir.Table, files: Sequence[R
 
 
 def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
-    modifiers = [rows[name] for name in _MODIFIERS]
-    if "hcpcs_code_modifiers" in rows.columns:
-        glued = rows.hcpcs_code_modifiers
-        modifiers = [*(glued.substr(start, 2).nullif("") for start in (0, 2)), *modifiers]
     # What every code of a row is joined with is computed, and planned, once.
     rows = rows.mutate(
         **{
@@ -250,7 +247,7 @@ def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
         drg_code=ibis.ifelse(_drg_type_of(rows).notnull(), rows.drg_code, ibis.null("string")),
         revenue_center_code=rows.revenue_center_code,
         hcpcs_code=rows.hcpcs_code,
-        hcpcs_modifiers=ibis.array(modifiers).filter(lambda modifier: modifier.notnull()),
+        hcpcs_modifiers=list_modifiers(rows, "hcpcs_code", _MODIFIERS),
         diagnoses=list_diagnoses(
             rows[_SYSTEM_OF_DIAGNOSES],
             [rows[name] for name in _DIAGNOSES],
@@ -286,14 +283,6 @@ def _to_rx_claims(rows: ir.Table) -> ir.Table:
         allowed_amount=parse_amount(rows.allowed_amount),
         paid_date=parse_date(rows.paid_date, DATES),
         data_source=rows.data_source,
-    )
-
-
-def _check_line_number() -> RowCheck:
-    return RowCheck(
-        "R_LINE_NUMBER",
-        "claim_line_number is no whole number",
-        lambda rows: parse_number(rows.claim_line_number, "int32").isnull(),
     )
 
 
