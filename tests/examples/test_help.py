@@ -12,7 +12,7 @@ SCRIPTS = [path for path in sorted(EXAMPLES.rglob("*.py")) if "__main__" in path
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.relative_to(EXAMPLES).as_posix())
 def test_a_script_says_what_it_takes(
-    script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(script.parent))
     monkeypatch.setattr(sys, "argv", [script.name, "--help"])
