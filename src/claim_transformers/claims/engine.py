@@ -12,20 +12,47 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from claim_transformers.claims.files import scratch_folder
-from claim_transformers.claims.planning import Plan, describe_table, name_table, to_sql
+from claim_transformers.claims.planning import Plan, describe_table, name_table, schema_of, to_sql
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
+
+
+class _Engine:
+    """DuckDB as steps use it; the backend of Ibis itself, slow to import, is made when more is asked for."""
+
+    def __init__(self, database: str, config: dict[str, Any], *, read_only: bool) -> None:
+        import duckdb
+
+        self.con = duckdb.connect(database, read_only=read_only, config=config)
+        # As Ibis sets them.
+        self.con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
+
+    def raw_sql(self, query: str) -> Any:
+        """Execute a statement."""
+        return self.con.execute(query)
+
+    def disconnect(self) -> None:
+        """Close the connection."""
+        self.con.close()
+
+    @cached_property
+    def _backend(self) -> Backend:
+        return ibis.duckdb.from_connection(self.con)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
 
 
 def connect(
@@ -63,7 +90,9 @@ def connect(
         raise ValueError(f"expected a memory_limit such as '2GB', found {memory_limit!r}") from error
 
 
-def open_engine(database: str = ":memory:", *, spill_folder: Path | None = None, **settings: Any) -> Backend:
+def open_engine(
+    database: str = ":memory:", *, spill_folder: Path | None = None, read_only: bool = False, **settings: Any
+) -> Backend:
     """Open DuckDB behind Ibis so that nothing is fetched and nobody else can read what it spills."""
     with ExitStack() as stack:
         if spill_folder is None:
@@ -71,9 +100,9 @@ def open_engine(database: str = ":memory:", *, spill_folder: Path | None = None,
             name = f"claim-transformers-{os.getuid()}"
             spill_folder = stack.enter_context(scratch_folder(Path(tempfile.gettempdir(), name))) / "spill"
         settings |= dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
-        connection: Backend = ibis.duckdb.connect(database, temp_directory=str(spill_folder), **settings)
+        connection = _Engine(database, {"temp_directory": str(spill_folder), **settings}, read_only=read_only)
         weakref.finalize(connection, stack.pop_all().close)
-    return connection
+    return cast("Backend", connection)
 
 
 @contextmanager
@@ -228,7 +257,7 @@ def is_computed(connection: Backend, rows: ir.Table) -> bool:
 
 def open_table(connection: Backend, name: str) -> ir.Table:
     """Open a table or view of the engine."""
-    return name_table(name, connection.table(name).schema())
+    return name_table(name, schema_of(connection, name))
 
 
 def free_name(connection: Backend, stem: str) -> str:
