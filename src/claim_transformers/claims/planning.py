@@ -166,7 +166,9 @@ def to_expression(value: Any) -> Any:
 
 
 def to_sql(connection: Backend, plan: Plan) -> str:
-    """Compile a step or an expression."""
+    """Compile a step or an expression; a table of the engine needs no compiler."""
+    if isinstance(plan, ir.Table) and isinstance(plan.op(), ops.DatabaseTable) and plan.op().source is _NOWHERE:
+        return f'SELECT * FROM "{plan.get_name()}"'
     key = plan.key if isinstance(plan, _Step) else plan.op()
     if (known := _find(_sql, key)) is not None:
         return known
