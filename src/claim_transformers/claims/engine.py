@@ -36,16 +36,8 @@ class _Engine:
         import duckdb
 
         self.con = duckdb.connect(database, read_only=read_only, config=config)
-        # As Ibis sets them.
-        self.con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
-
-    def raw_sql(self, query: str) -> Any:
-        """Execute a statement."""
-        return self.con.execute(query)
-
-    def disconnect(self) -> None:
-        """Close the connection."""
-        self.con.close()
+        self.raw_sql, self.disconnect = self.con.execute, self.con.close
+        self.con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")  # as Ibis does
 
     @cached_property
     def _backend(self) -> Backend:

@@ -67,25 +67,16 @@ class _Step:
 Plan: TypeAlias = "ir.Table | _Step"
 
 
-# Stands for whichever connection executes an expression.
-_NOWHERE = "nowhere"
+_NOWHERE = "nowhere"  # stands for whichever connection executes an expression
 # As Ibis has the types of canonical tables, so that most runs need not import its compilers, which takes longest.
 _TYPES = {
-    "VARCHAR": "string",
-    "VARCHAR[]": "array<string>",
-    "BOOLEAN": "boolean",
-    "SMALLINT": "int16",
-    "INTEGER": "int32",
-    "BIGINT": "int64",
-    "FLOAT": "float32",
-    "DATE": "date",
-    "DECIMAL(12,2)": "decimal(12, 2)",
+    "VARCHAR": "string", "VARCHAR[]": "array<string>", "BOOLEAN": "boolean", "DATE": "date", "FLOAT": "float32",
+    "SMALLINT": "int16", "INTEGER": "int32", "BIGINT": "int64", "DECIMAL(12,2)": "decimal(12, 2)",
     'STRUCT("system" VARCHAR, code VARCHAR)': "struct<system: string, code: string>",
-    'STRUCT("system" VARCHAR, code VARCHAR, poa VARCHAR, rank TINYINT)[]': (
-        "array<struct<system: string, code: string, poa: string, rank: int8>>"
-    ),
+    'STRUCT("system" VARCHAR, code VARCHAR, poa VARCHAR, rank TINYINT)[]':
+        "array<struct<system: string, code: string, poa: string, rank: int8>>",
     'STRUCT("system" VARCHAR, code VARCHAR, date DATE)[]': "array<struct<system: string, code: string, date: date>>",
-}
+}  # fmt: skip
 
 
 @cache

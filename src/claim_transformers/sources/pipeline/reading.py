@@ -226,7 +226,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         f"read_parquet({quote_text(path)}, file_row_number = true, binary_as_string = true, "
         "hive_partitioning = false)",
     )
-    print_of_file = _fingerprint(path, is_text=False)
+    print_of_file = _fingerprint(path)
     return select, _describe(path, num_rows, print_of_file, None, names, layout, facts, untidy, fixes, warnings)
 
 
@@ -531,7 +531,7 @@ def _filled_in(names: Mapping[str, str], layout: Layout) -> list[str]:
     ]
 
 
-def _fingerprint(path: Path, *, is_text: bool = True) -> _Fingerprint:
+def _fingerprint(path: Path) -> _Fingerprint:
     digest = hashlib.sha256()
     num_bytes = num_line_feeds = num_crlf = num_cr = 0
     has_nul = False
@@ -540,8 +540,6 @@ def _fingerprint(path: Path, *, is_text: bool = True) -> _Fingerprint:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             num_bytes += len(chunk)
-            if not is_text:
-                continue
             num_line_feeds += chunk.count(b"\n")
             num_crlf += chunk.count(b"\r\n") + (last == b"\r" and chunk.startswith(b"\n"))
             num_cr += chunk.count(b"\r")

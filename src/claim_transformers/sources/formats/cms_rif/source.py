@@ -99,11 +99,8 @@ def _stage_years(
     for file in raw_files:
         is_copy = any(other.sha256 == file.sha256 and other.num_rows for other in files)
         files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
-    return create_view(connection, f"years_of_{layout.name}", build(_in_order, rows)), tuple(files)
-
-
-def _in_order(rows: ir.Table) -> ir.Table:
-    return rows.select(*sorted(rows.columns))
+    ordered = build(lambda rows: rows.select(*sorted(rows.columns)), rows)
+    return create_view(connection, f"years_of_{layout.name}", ordered), tuple(files)
 
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
