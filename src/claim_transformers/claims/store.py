@@ -212,8 +212,7 @@ def _described(schema: pa.Schema) -> list[str]:
     paths = []
     for field in schema:
         if pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
-            inside = [f"{field.name}.list.element.{one.name}" for one in field.type.value_type]
-            paths += [path for path in inside if path.endswith((".system", ".date"))]
+            paths += [f"{field.name}.list.element.{name}" for name in ("system", "date")]
         elif not pa.types.is_list(field.type):
             paths.append(field.name)
     return paths

@@ -99,8 +99,8 @@ def _stage_years(
     for file in raw_files:
         is_copy = any(other.sha256 == file.sha256 and other.num_rows for other in files)
         files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
-    ordered = build(lambda rows: rows.select(*sorted(rows.columns)), rows)
-    return create_view(connection, f"years_of_{layout.name}", ordered), tuple(files)
+    rows_of_years = build(lambda table: table.select(*sorted(table.columns)), rows)
+    return create_view(connection, f"years_of_{layout.name}", rows_of_years), tuple(files)
 
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
