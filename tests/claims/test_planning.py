@@ -11,6 +11,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 import pytest
+from ibis.backends.duckdb import Backend
 
 from claim_transformers.claims import plan_files, planning
 from claim_transformers.claims.cleaning import find_repeated_keys
@@ -51,7 +52,7 @@ def test_equal_steps_are_one_expression_and_compiled_once(step, connection, monk
     first = step()
     assert step() is first
     sql = to_sql(connection, first)
-    monkeypatch.setattr(type(connection), "compile", None)
+    monkeypatch.setattr(Backend, "compile", None)
     assert to_sql(connection, first) == sql
 
 
@@ -170,7 +171,7 @@ def test_another_process_neither_builds_nor_compiles_nor_describes(connection, t
         step = build(find_repeated_keys, rows, ["a"], {"a": "text"})
         table = create_view(connection, "repeated_keys", step)
         found.append((to_sql(connection, step), table.schema()))
-        monkeypatch.setattr(type(connection), "compile", None)
+        monkeypatch.setattr(Backend, "compile", None)
         monkeypatch.setattr(planning, "_columns_of", None)
     assert found[0] == found[1]
     assert "expression" not in vars(step)
@@ -183,3 +184,10 @@ def test_a_name_that_stands_for_another_one_is_taken_as_it_is(connection):
     names = {"raw file <0>": "raw file <1>", "raw file <1>": "it's"}
     (batch,) = read_batches(connection, rows, names=names)
     assert batch["file"].to_pylist() == ["raw file <1>"]
+
+
+def test_types_that_are_known_without_ibis_are_those_that_ibis_reads():
+    read = planning._ibis_engine().compiler.type_mapper.from_string
+    assert {text: planning._type_of(text) for text in planning._TYPES} == {
+        text: read(text) for text in planning._TYPES
+    }

@@ -12,15 +12,16 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from claim_transformers.claims.files import scratch_folder
-from claim_transformers.claims.planning import Plan, describe_table, name_table, to_sql
+from claim_transformers.claims.planning import Plan, describe_table, name_table, schema_of, to_sql
 from claim_transformers.codes.errors import ClaimDataError
 
 if TYPE_CHECKING:
@@ -30,6 +31,24 @@ if TYPE_CHECKING:
 
 # Of the engine alone, wherever nothing else is asked for.
 MEMORY_LIMIT = "1GB"
+
+
+class _Engine:
+    """DuckDB as steps use it; the backend of Ibis itself, slow to import, is made when more is asked for."""
+
+    def __init__(self, database: str, config: dict[str, Any], *, read_only: bool) -> None:
+        import duckdb
+
+        self.con = duckdb.connect(database, read_only=read_only, config=config)
+        self.raw_sql, self.disconnect = self.con.execute, self.con.close
+        self.con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")  # as Ibis does
+
+    @cached_property
+    def _backend(self) -> Backend:
+        return ibis.duckdb.from_connection(self.con)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
 
 
 def connect(
@@ -71,6 +90,7 @@ def open_engine(
     *,
     spill_folder: Path | None = None,
     memory_limit: str | None = MEMORY_LIMIT,
+    read_only: bool = False,
     **settings: Any,
 ) -> Backend:
     """Open DuckDB behind Ibis so that nothing is fetched and nobody else can read what it spills."""
@@ -82,9 +102,9 @@ def open_engine(
             name = f"claim-transformers-{os.getuid()}"
             spill_folder = stack.enter_context(scratch_folder(Path(tempfile.gettempdir(), name))) / "spill"
         settings |= dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
-        connection: Backend = ibis.duckdb.connect(database, temp_directory=str(spill_folder), **settings)
+        connection = _Engine(database, {"temp_directory": str(spill_folder), **settings}, read_only=read_only)
         weakref.finalize(connection, stack.pop_all().close)
-    return connection
+    return cast("Backend", connection)
 
 
 @contextmanager
@@ -239,7 +259,7 @@ def is_computed(connection: Backend, rows: ir.Table) -> bool:
 
 def open_table(connection: Backend, name: str) -> ir.Table:
     """Open a table or view of the engine."""
-    return name_table(name, connection.table(name).schema())
+    return name_table(name, schema_of(connection, name))
 
 
 def free_name(connection: Backend, stem: str) -> str:

@@ -67,9 +67,21 @@ class _Step:
 Plan: TypeAlias = "ir.Table | _Step"
 
 
+_NOWHERE = "nowhere"  # stands for whichever connection executes an expression
+# As Ibis has the types of canonical tables, so that most runs need not import its compilers, which takes longest.
+_TYPES = {
+    "VARCHAR": "string", "VARCHAR[]": "array<string>", "BOOLEAN": "boolean", "DATE": "date", "FLOAT": "float32",
+    "SMALLINT": "int16", "INTEGER": "int32", "BIGINT": "int64", "DECIMAL(12,2)": "decimal(12, 2)",
+    'STRUCT("system" VARCHAR, code VARCHAR)': "struct<system: string, code: string>",
+    'STRUCT("system" VARCHAR, code VARCHAR, poa VARCHAR, rank TINYINT)[]':
+        "array<struct<system: string, code: string, poa: string, rank: int8>>",
+    'STRUCT("system" VARCHAR, code VARCHAR, date DATE)[]': "array<struct<system: string, code: string, date: date>>",
+}  # fmt: skip
+
+
 @cache
-def _nowhere() -> Backend:
-    """Stands for whichever connection executes an expression."""
+def _ibis_engine() -> Backend:
+    """What compiles expressions without a connection."""
     from ibis.backends.duckdb import Backend
 
     return Backend()
@@ -77,7 +89,7 @@ def _nowhere() -> Backend:
 
 def name_table(name: str, schema: Schema) -> ir.Table:
     """Name a table of the engine without the connection that holds it."""
-    return ops.DatabaseTable(name, schema=schema, source=_nowhere(), namespace=ops.Namespace()).to_expr()
+    return ops.DatabaseTable(name, schema=schema, source=_NOWHERE, namespace=ops.Namespace()).to_expr()
 
 
 def holds_no_rows(of_class: type[_T]) -> type[_T]:
@@ -109,7 +121,7 @@ def build_wide(function: Callable[..., Any], rows: ir.Table, *args: Any) -> Plan
     """Give the step that calls a function with rows of many columns, which it takes as [`WideRows`] too."""
 
     def write() -> str:
-        wide = WideRows(f'"{rows.get_name()}"', rows.schema(), name_table, _nowhere().compile)
+        wide = WideRows(f'"{rows.get_name()}"', rows.schema(), name_table, _ibis_engine().compile)
         written: str = function(wide, *args).sql
         return written
 
@@ -145,7 +157,9 @@ def to_expression(value: Any) -> Any:
 
 
 def to_sql(connection: Backend, plan: Plan) -> str:
-    """Compile a step or an expression."""
+    """Compile a step or an expression; a table of the engine needs no compiler."""
+    if isinstance(plan, ir.Table) and isinstance(plan.op(), ops.DatabaseTable) and plan.op().source is _NOWHERE:
+        return f'SELECT * FROM "{plan.get_name()}"'
     key = plan.key if isinstance(plan, _Step) else plan.op()
     if (known := _find(_sql, key)) is not None:
         return known
@@ -173,7 +187,7 @@ def describe_table(connection: Backend, name: str, content: Hashable) -> ir.Tabl
         return table
     written = read_plan(f"{content}-columns") if lasts else None
     columns = dict(json.loads(written)) if written is not None else _columns_of(connection, name)
-    table = name_table(name, _schema_of(columns))
+    table = name_table(name, _to_schema(columns))
     if not isinstance(content, ops.Node) or _is_nowhere(content):
         _keep(_tables, key, table)
     if lasts and written is None:
@@ -186,7 +200,12 @@ def _columns_of(connection: Backend, name: str) -> dict[str, str]:
     return {column: of_type for column, of_type, *_ in found}
 
 
-def _schema_of(columns: Mapping[str, str]) -> Schema:
+def schema_of(connection: Backend, name: str) -> Schema:
+    """Columns of a table or view of the engine."""
+    return _to_schema(_columns_of(connection, name))
+
+
+def _to_schema(columns: Mapping[str, str]) -> Schema:
     import ibis
 
     return ibis.schema({name: _type_of(text) for name, text in columns.items()})
@@ -195,7 +214,9 @@ def _schema_of(columns: Mapping[str, str]) -> Schema:
 @cache
 def _type_of(text: str) -> Any:
     """A type of the engine as Ibis has it."""
-    return _nowhere().compiler.type_mapper.from_string(text)
+    import ibis
+
+    return ibis.dtype(_TYPES[text]) if text in _TYPES else _ibis_engine().compiler.type_mapper.from_string(text)
 
 
 def _find(kept: Mapping[Hashable, _T], key: Hashable) -> _T | None:
@@ -214,7 +235,7 @@ def _keep(kept: dict[Any, _T], key: Hashable, value: _T) -> None:
 
 def _is_nowhere(operation: ops.Node) -> bool:
     tables = operation.find(ops.PhysicalTable)
-    return all(isinstance(table, ops.DatabaseTable) and table.source is _nowhere() for table in tables)
+    return all(isinstance(table, ops.DatabaseTable) and table.source is _NOWHERE for table in tables)
 
 
 class _Key:

@@ -159,6 +159,7 @@ class _TableWriter:
                 compression_level=1,
                 store_schema=False,
                 write_statistics=_described(self.schema),
+                write_batch_size=1 << 16,  # a file takes a sixth longer by a thousand, as by itself
             )
             # Readers get the types of the schema, however the rows came.
             written = base64.b64encode(self.schema.serialize().to_pybytes()).decode()
@@ -178,12 +179,11 @@ class _TableWriter:
 
 
 def _described(schema: pa.Schema) -> list[str]:
-    """Parquet paths that get statistics: all but codes and texts in lists, whose first and last nobody asks for."""
+    """Parquet paths that get statistics: in lists systems and dates alone, which patients leave unread if they can."""
     paths = []
     for field in schema:
         if pa.types.is_list(field.type) and pa.types.is_struct(field.type.value_type):
-            inside = [f"{field.name}.list.element.{one.name}" for one in field.type.value_type]
-            paths += [path for path in inside if not path.endswith(".code")]
+            paths += [f"{field.name}.list.element.{name}" for name in ("system", "date")]
         elif not pa.types.is_list(field.type):
             paths.append(field.name)
     return paths

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts
-from claim_transformers.claims.engine import engine_errors
+from claim_transformers.claims.engine import MEMORY_LIMIT, engine_errors
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.last_day import find_counted_last_day, write_day
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE
@@ -41,7 +41,7 @@ from claim_transformers.sources.distribution.units import (
 )
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource
-from claim_transformers.sources.pipeline.ingest import MEMORY_LIMIT, IngestSummary, drugs_of, write_facts
+from claim_transformers.sources.pipeline.ingest import IngestSummary, drugs_of, write_facts
 from claim_transformers.sources.pipeline.screening import name_quarantine, quarantine_of
 from claim_transformers.sources.registry import Source, find_source, sources
 

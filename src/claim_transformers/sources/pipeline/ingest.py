@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
-from claim_transformers.claims.engine import connect
+from claim_transformers.claims.engine import MEMORY_LIMIT, connect
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json, show_entry
 from claim_transformers.claims.schema import SCHEMAS
@@ -44,8 +44,6 @@ from claim_transformers.version import __version__
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
-
-MEMORY_LIMIT = "1GB"
 
 
 _FEW_BYTES = 1 << 22

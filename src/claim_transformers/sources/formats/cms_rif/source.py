@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from claim_transformers.claims.engine import create_view, materialize
+from claim_transformers.claims.planning import build
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.cms_rif import SOURCE
 from claim_transformers.sources.formats.cms_rif.claims import stage_rif_claims
@@ -98,7 +99,8 @@ def _stage_years(
     for file in raw_files:
         is_copy = any(other.sha256 == file.sha256 and other.num_rows for other in files)
         files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
-    return create_view(connection, f"years_of_{layout.name}", rows.select(*sorted(rows.columns))), tuple(files)
+    rows_of_years = build(lambda table: table.select(*sorted(table.columns)), rows)
+    return create_view(connection, f"years_of_{layout.name}", rows_of_years), tuple(files)
 
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
