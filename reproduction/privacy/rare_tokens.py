@@ -27,7 +27,13 @@ def rare_tokens(checkpoint: str, train: "Dataset", *, min_patients: int = MIN_PA
     """
     tokenizer = ClaimTokenizer.from_pretrained(checkpoint)
     rules = read_json_object(Path(resolve_checkpoint(checkpoint), "categories.json"))
+    # A group has the patients of its codes, so that those of codes with a token keep the promise too.
     again = ClaimTokenizer.train_from_dataset(
-        train, min_patients=min_patients, categories=rules, form=tokenizer.form, **asdict(tokenizer.options)
+        train,
+        min_patients=min_patients,
+        categories=rules,
+        form=tokenizer.form,
+        keep_groups=True,
+        **asdict(tokenizer.options),
     )
     return sorted(tokenizer.get_vocab().keys() - again.get_vocab().keys())

@@ -49,3 +49,13 @@ def test_tokens_of_fewer_patients_than_promised_are_named(learned, tmp_path):
     rare = rare_tokens(str(tmp_path), learned["train"], min_patients=13)
     assert rare
     assert all(token.startswith("ICD9CM/") for token in rare)
+
+
+def test_the_group_of_a_code_that_enough_patients_have_is_not_named(learned, tmp_path):
+    tokens = ClaimTokenizer.train_from_dataset(learned["train"], time_tokens="none").get_vocab()
+    # Nobody backs off to it.
+    groups = {"prefixes": {min(token for token in tokens if token in CODES): "CCS/1"}}
+    tokenizer = ClaimTokenizer.train_from_dataset(learned["train"], categories=groups, keep_groups=True)
+    assert "CCS/1" in tokenizer.get_vocab()
+    tokenizer.save_pretrained(tmp_path)
+    assert rare_tokens(str(tmp_path), learned["train"]) == []
