@@ -16,6 +16,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from claim_transformers.models.claim import ClaimTokenizer
+from claim_transformers.training import Architecture
 from reproduction.engine.silence import quiet
 from reproduction.privacy.canaries import is_inside, run_with_canaries
 from reproduction.privacy.membership import membership
@@ -44,7 +45,8 @@ def _report_checkpoint(name: str, folder: Path, population: int | None, patients
     with log.open("w") as file, redirect_stdout(file), redirect_stderr(file), quiet():
         learned = learned_by(name, folder, patients=population)
         tokenizer = ClaimTokenizer.from_pretrained(name)
-        rare = rare_tokens(name, learned["train"])
+        recipe = Architecture.from_json(name).tokenizer
+        rare = rare_tokens(name, learned["train"], roll_up=recipe.get("roll_up", ()))
         found, control, size = membership(name, learned, tokenizer, patients=patients, passes=80)
     print(f"{name}: {len(rare)} of {len(tokenizer):,} tokens have fewer than {MIN_PATIENTS} training patients")
     print(f"  membership inference: AUC {found:.3f} ({size:,} members, as many others), overfit control {control:.3f}")

@@ -1,5 +1,6 @@
 """Tokens of a checkpoint that fewer training patients than promised stand behind."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
 MIN_PATIENTS = 11
 
 
-def rare_tokens(checkpoint: str, train: "Dataset", *, min_patients: int = MIN_PATIENTS) -> list[str]:
+def rare_tokens(
+    checkpoint: str, train: "Dataset", *, min_patients: int = MIN_PATIENTS, roll_up: Collection[str] = ()
+) -> list[str]:
     """List the tokens of a checkpoint that would not be in its vocabulary if it were chosen again.
 
     Args:
         checkpoint (`str`): Name of a checkpoint of the package, or its folder.
         train (`Dataset`): Rows that its tokenizer was trained on, all of them.
         min_patients (`int`, *optional*, defaults to `11`): Fewest patients that may stand behind a token.
+        roll_up (`Collection[str]`, *optional*): Code systems that its recipe rolls up.
 
     Returns:
         `list[str]`: Tokens with fewer patients, sorted.
@@ -33,6 +37,7 @@ def rare_tokens(checkpoint: str, train: "Dataset", *, min_patients: int = MIN_PA
         min_patients=min_patients,
         categories=rules,
         form=tokenizer.form,
+        roll_up=roll_up,
         keep_groups=True,
         **asdict(tokenizer.options),
     )
