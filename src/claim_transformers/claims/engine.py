@@ -126,7 +126,7 @@ def engine_errors(step: str) -> Iterator[None]:
     try:
         yield
     except (duckdb.OutOfMemoryException, MemoryError) as error:
-        message = f"{type(error).__name__} while {step}: raise memory_limit or take a larger machine, and run it again"
+        message = f"{type(error).__name__} while {step}: raise memory_limit, or take fewer claims where there is none"
         raise ClaimDataError("E_MEMORY", message) from None
     except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
         # A connection is used by one alone, so a transaction or a checkpoint fails where the disk is full.

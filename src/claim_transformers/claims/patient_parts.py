@@ -116,8 +116,9 @@ def _exchange_here(
     """Do as `SparkTasks.exchange` on one machine; what is cut waits on its disk."""
     with scratch_folder(_scratch()) as scratch:
         for number, item in enumerate(items):
-            for place, piece in cut(item):
-                (scratch / f"{place:06d}-{number:06d}").write_bytes(piece)
+            # The engine gives several pieces of an item for one place where many rows go to many places.
+            for order, (place, piece) in enumerate(cut(item)):
+                (scratch / f"{place:06d}-{number:06d}-{order:06d}").write_bytes(piece)
         for place in range(num_places):
             yield take(place, (path.read_bytes() for path in sorted(scratch.glob(f"{place:06d}-*"))))
 

@@ -136,6 +136,7 @@ def labels_of(cohort: ReadmissionCohort, patient_id: str) -> list[int]:
 def test_stays_of_patients_in_parts_are_those_of_all(build, claims, monkeypatch, tasks):
     one = build("unplanned")
     monkeypatch.setattr(building, "count_parts", lambda *_: 2)
+    monkeypatch.setattr(building, "_STAYS_PER_PART", 150)
     many = build_cohort(one.definition, claims, counties=COUNTIES, tasks=tasks)
     assert many.examples.equals(one.examples)
     assert (many.attrition, many.facts, many.county_bins.bins) == (one.attrition, one.facts, one.county_bins.bins)

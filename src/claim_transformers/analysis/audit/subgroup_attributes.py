@@ -15,7 +15,6 @@ from claim_transformers.cohorts.readmission.patient_codes import DUAL, ENTITLEME
 TextArray = NDArray[np.str_]
 
 _MEDICARE_AGES, _AGES = (65, 75, 85), (5, 12, 18, 45, 65, 75, 85)
-_ATTRIBUTES = ("sex", "age", "race", "entitlement", "dual status", "region", "place")
 # Original reason for entitlement as the CMS Master Beneficiary Summary File codes it. Code 3 is disability and renal
 # disease: these patients are on dialysis or have a transplant as those of code 2 are, and either group is small.
 _ENTITLEMENTS = {"0": "age", "1": "disability", "2": "renal disease", "3": "renal disease"}

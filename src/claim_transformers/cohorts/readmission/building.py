@@ -237,7 +237,18 @@ def _join_parts(parts: Iterable[tuple[pa.Table, StayCounts]]) -> tuple[pa.Table,
     for table, counts_of_part in parts:
         counts.add(counts_of_part)
         examples += [table] if table.num_rows else []
-    return pa.concat_tables(examples).sort_by("patient_id") if examples else pa.table({}), counts
+    return _by_patient(pa.concat_tables(examples)) if examples else pa.table({}), counts
+
+
+def _by_patient(examples: pa.Table) -> pa.Table:
+    """Sort examples by patient, some at a time: text of more than two gigabytes fits no array."""
+    order, parts = pc.sort_indices(examples["patient_id"]).to_numpy(), []
+    for start in range(0, len(order), _STAYS_PER_PART):
+        rows = order[start : start + _STAYS_PER_PART]
+        is_here = np.zeros(len(order), bool)
+        is_here[rows] = True
+        parts.append(examples.filter(pa.array(is_here)).take(pa.array(np.searchsorted(np.sort(rows), rows))))
+    return pa.concat_tables(parts)
 
 
 def _people_of(claims: Path, patient_ids: pa.ChunkedArray) -> pa.Table:

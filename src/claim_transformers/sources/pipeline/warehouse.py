@@ -93,10 +93,12 @@ def fetch_to_parquet(
 
 
 def _batches(warehouse: BaseBackend, rows: ir.Table) -> Iterator[pa.RecordBatch]:
-    from claim_transformers.claims.engine import read_batches
+    from claim_transformers.claims.engine import engine_errors, read_batches
 
-    # Ibis 12 calls a method that DuckDB 2.0 no longer has.
-    yield from read_batches(warehouse, rows) if warehouse.name == "duckdb" else warehouse.to_pyarrow_batches(rows)
+    # A view can compute anything, and what it fails on is quoted.
+    with engine_errors(f"fetching {rows.get_name()}"):
+        # Ibis 12 calls a method that DuckDB 2.0 no longer has.
+        yield from read_batches(warehouse, rows) if warehouse.name == "duckdb" else warehouse.to_pyarrow_batches(rows)
 
 
 def _write(path: Path, rows: ir.Table, batches: Iterable[pa.RecordBatch]) -> None:
