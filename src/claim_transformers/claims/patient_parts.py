@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import MEMORY_LIMIT, connect, engine_errors, view_table
+from claim_transformers.claims.engine import FEW_THREADS, MEMORY_LIMIT, connect, engine_errors, view_table
 from claim_transformers.claims.files import scratch_folder
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.planning import to_sql
@@ -37,8 +37,6 @@ _PATIENTS = "patients"
 _PART = "part_of_patients"
 # Canonical rows, compressed; as tables of the engine they take some ten times as much.
 _BYTES_PER_PART = 1 << 26
-# Sixteen threads on the gigabyte of an engine took nine times the processor time of two, which it spent on spilling.
-_MOST_THREADS = 4
 
 
 @contextmanager
@@ -96,7 +94,7 @@ def run_on_parts(
     The folder has the tables of `columns`, whole where these are none, and always a file of patients. Without tasks
     one part after the other is run here, on a few cores.
     """
-    threads = min(os.cpu_count() or 1, _MOST_THREADS) if tasks is None else 1
+    threads = FEW_THREADS if tasks is None else 1
     if tasks is None and num_parts == 1:
         with task_engine(threads=threads) as (connection, _):
             yield function(0, connection, folder.path)
