@@ -102,6 +102,7 @@ def test_numbers_beyond_their_type_and_parts_of_whole_ones_are_null(connection) 
         *[(text, None) for text in (None, "", " ", "\u00a0\u200b", "-", ".", "--", "?", "0", "0000", "0.0")],
         *[(text, None) for text in ("000-00-0000", "999-99-9999", "9999999", " NULL", "N/A", "na", "None", "nan")],
         *[(text, None) for text in ("Unknown", "<NA>", "unknown\u3000", "0000000000-", "9999999999-9")],
+        *[(text, None) for text in ("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", "+", "()", "0:0")],
     ],
 )
 def test_ids_lose_blanks_and_what_stands_for_none_and_keep_their_zeros(connection, text, expected) -> None:

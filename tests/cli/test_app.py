@@ -1,8 +1,11 @@
 """The commands: their help, their summaries and how they refuse."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from cohorts.patients_by_hand import ADMISSION, ASTHMA_VISIT, patient, write_cla
 from sources.raw_claims import pharmacy_claim, write_tuva
 from typer.testing import CliRunner
 
+from claim_transformers.claims.engine import connect
 from claim_transformers.cli import app, main
 
 COMMANDS = (
@@ -98,6 +102,17 @@ def test_full_memory_is_one_line(capsys, monkeypatch):
 
     monkeypatch.setattr("typer.main.get_command", fill)
     assert "E_MEMORY" in _fails(capsys, monkeypatch)
+
+
+def test_a_query_that_the_user_stops_ends_as_any_stopped_command(monkeypatch):
+    def count_without_end(*_):
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        connect(threads=1).raw_sql("SELECT count(*) FROM range(1000000000000) WHERE random() < 0").fetchall()
+
+    monkeypatch.setattr("typer.main.get_command", count_without_end)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 130
 
 
 def test_every_command_that_writes_refuses_a_folder_that_is_there(tmp_path, capsys, monkeypatch):

@@ -31,7 +31,7 @@ YEARS = 1900, 2099
 # Words that systems write where nobody is known, in lower case.
 NO_ID_WORDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
 _MAX_NO_ID = max(map(len, NO_ID_WORDS))
-NO_ID, NO_NUMBER = r"""^([-0./_?*# '"]*|(9-?){7,})$""", r"""^[-./_?*# '"]*$"""
+NO_ID, NO_NUMBER = r"^([0 -/:-@\[-`{-~]*|(9-?){7,})$", r"^[ -/:-@\[-`{-~]*$"
 _PLAIN_ID = "^[!-~]*[1-8A-Za-z][!-~]*$"
 # Blanks and control characters of Unicode, and characters without width.
 _NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"

@@ -73,3 +73,8 @@ def main() -> None:
 
         typer.echo(error_line(error), err=True)
         sys.exit(1)
+    except RuntimeError as error:
+        # So DuckDB says that the user stopped a query, which is no fault.
+        if str(error) != "Query interrupted":
+            raise
+        sys.exit(130)

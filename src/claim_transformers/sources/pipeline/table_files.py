@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from claim_transformers.codes.errors import ClaimDataError
+
 _ENDINGS = (".csv.gz", ".csv", ".zip", ".parquet")
 
 
@@ -19,7 +21,14 @@ def find_table_files(folder: Path, tables: Iterable[str], suffix: str = "") -> d
         pattern = re.compile(rf"{re.escape(name)}([-_.]?\d[\d_-]*)?", re.IGNORECASE)
         files = [file for file in entries if file.is_file() and pattern.fullmatch(_stem(file) or "")]
         for inner in (one for one in entries if one.is_dir() and one.name.lower() == name.lower()):
-            files += sorted(file for file in inner.iterdir() if file.is_file() and _stem(file) is not None)
+            below = sorted(file for file in inner.rglob("*") if file.is_file() and _stem(file) is not None)
+            if deeper := sum(file.parent != inner for file in below):
+                raise ClaimDataError(
+                    "E_LAYOUT",
+                    f"expected the files of a table in its folder {inner.name}, found {deeper} in folders below, as "
+                    "partitions are: put them into the folder itself, with every column in the files",
+                )
+            files += below
         if files:
             found[table] = files
     return found
