@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Of the engine alone, wherever nothing else is asked for.
 MEMORY_LIMIT = "1GB"
-# Sixteen threads on it took nine times the processor time of two, which they spent on spilling.
+# Sixteen threads on it took nine times the processor time of two (on two cores), which they spent on spilling.
 FEW_THREADS = min(os.cpu_count() or 1, 4)
 
 

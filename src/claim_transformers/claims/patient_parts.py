@@ -40,7 +40,7 @@ _BYTES_PER_PART = 1 << 26
 
 
 @contextmanager
-def task_engine(*, threads: int | None = 1, memory_limit: str | None = MEMORY_LIMIT) -> Iterator[tuple[Backend, Path]]:
+def task_engine(*, threads: int = 1, memory_limit: str | None = MEMORY_LIMIT) -> Iterator[tuple[Backend, Path]]:
     """Open an engine and a folder on the disk of this machine, for one task."""
     with scratch_folder(_scratch()) as scratch:
         connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")

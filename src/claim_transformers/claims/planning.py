@@ -106,13 +106,6 @@ def build(function: Callable[..., ir.Table], *args: Any, **kwargs: Any) -> Plan:
 
     Functions among the arguments are equal if their code and what they refer to are. One of another package that
     refers to globals is planned anew each time.
-
-    Examples:
-        >>> import ibis
-        >>> rows = name_table("raw_rows", ibis.schema({"paid": "string"}))
-        >>> first, again = (build(lambda rows, name: rows.select(name), rows, "paid") for _ in range(2))
-        >>> first is again
-        True
     """
     return _build(function, args, kwargs)
 

@@ -264,6 +264,8 @@ def _trace_lines(lines: ir.Table, target: str, rule: str) -> ir.Table:
 
 
 def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) -> int:
+    if untraced := [one.rule for one in traced if one.lines is None]:
+        raise RuntimeError(f"expected the lines of every raw table, found none of {', '.join(untraced)}")
     parts = [_trace_lines(one.lines, one.table.target, one.rule) for one in traced if one.lines is not None]
     every = parts[0] if len(parts) == 1 else ibis.union(*parts, distinct=False)
     with engine_errors("writing provenance"):
