@@ -35,6 +35,7 @@ from claim_transformers.sources.formats.tables.expressions import (
     is_in,
     kinds_of,
     mapped,
+    plain_amount,
     text_of,
     warn_values,
 )
@@ -90,6 +91,7 @@ _DONE = ("revenue_center_code", "hcpcs_code", "ndc_code")
 def map_claims(connection: Backend, rows: ir.Table, table: TableMap) -> ir.Table:
     """Add what the mapping makes of each row, beside it."""
     texts = {name: text_of(rows, field) for name, field in table.fields.items() if name != MODIFIERS}
+    texts |= {name: plain_amount(texts[name]) for name in _AMOUNTS if name in texts}
     nothing = ibis.null("string")
     if table.rows == "claim_line":
         bill, drg = texts.get("bill_type_code", nothing), texts.get("drg_code", nothing)
@@ -227,7 +229,7 @@ def _warnings(table: TableMap) -> tuple[RowCheck, ...]:
         allowed = mapped("allowed_amount") if "allowed_amount" in table.fields else None
         found.append(warn_amount(mapped("paid_amount"), allowed))
     if amounts:
-        found.append(fix_amount(*amounts))
+        found += [_fix_money(table), fix_amount(*amounts)]
     needed = ("claim_start_date", "dispensing_date")
     secondary = [mapped(name) for name, field in table.fields.items() if field.dates and name not in needed]
     if secondary := [*secondary, *dates_of_procedures(table)]:
@@ -260,6 +262,17 @@ def _warnings(table: TableMap) -> tuple[RowCheck, ...]:
             )
         )
     return tuple(found)
+
+
+def _fix_money(table: TableMap) -> RowCheck:
+    fields = {name: table.fields[name] for name in _AMOUNTS if name in table.fields}
+    return RowCheck(
+        "F_AMOUNT_FORM",
+        "an amount with a dollar sign, with commas between thousands or in parentheses is written as a plain decimal",
+        lambda rows: ibis.or_(
+            *((text_of(rows, field) != rows[mapped(name)]).fill_null(False) for name, field in fields.items())
+        ),
+    )
 
 
 def _constant_type(table: TableMap) -> str | None:

@@ -40,6 +40,11 @@ def is_format(text: str, *, of_month: bool = False) -> bool:
     return kinds in known and re.fullmatch(r"[-/. ]*", rest) is not None
 
 
+def has_time(date_format: str) -> bool:
+    """Whether a time of day stands behind the date."""
+    return date_format.endswith(_TIME)
+
+
 def _split(text: str) -> tuple[list[str], str]:
     """The parts of a format, and the signs that are left of it."""
     bare = text.removesuffix(_TIME)

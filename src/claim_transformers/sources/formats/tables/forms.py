@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from claim_transformers.sources.formats.tables.dates import pattern_of
+from claim_transformers.sources.formats.tables.expressions import MONEY_PATTERN
 
 _DATE_FORMATS = (
     *("YYYY-MM-DD", "YYYYMMDD", "MM/DD/YYYY", "DD/MM/YYYY", "M/D/YYYY", "D/M/YYYY", "DD-MON-YYYY", "DDMONYYYY"),
@@ -33,8 +34,8 @@ _FORMS: Mapping[str, str] = {
     "place": r"^[0-9]{1,2}$",
     "disposition": r"^[0-9]{1,2}$",
     "npi": r"^[12][0-9]{9}$",
-    "amount": r"^-?[0-9]{1,10}([.][0-9]{1,4})?$",
-    "cents": r"^-?[0-9]{1,10}[.][0-9]{2}$",
+    "amount": rf"{MONEY_PATTERN}([.][0-9]{{1,4}})?[)]?$",
+    "cents": rf"{MONEY_PATTERN}[.][0-9]{{2}}[)]?$",
     "number": r"^-?[0-9]{1,6}([.][0-9]+)?$",
     "sex_word": r"^(F|M|U|FEMALE|MALE|UNKNOWN)$",
     "sex_digit": r"^[0-3]$",
