@@ -454,7 +454,9 @@ def _read_header(path: Path, layout: Layout, name: str) -> tuple[list[str], bool
     has_mark = first_line.startswith(_BYTE_ORDER_MARK)
     first_line = first_line.removeprefix(_BYTE_ORDER_MARK)
     if b"\x00" in first_line:
-        raise ClaimDataError("E_LAYOUT", f"expected text in {name}, found binary content or another encoding: write it as UTF-8")
+        raise ClaimDataError(
+            "E_LAYOUT", f"expected text in {name}, found binary content or another encoding: write it as UTF-8"
+        )
     try:
         text = first_line.decode(layout.encoding)
     except UnicodeDecodeError as error:
@@ -497,7 +499,9 @@ def _match_header(
         for column in header
     }
     if len(set(header)) < len(header) or len({name.lower() for name in names.values()}) < len(names):
-        raise ClaimDataError("E_COLUMN", f"{file}: expected every column once, found a name twice in the header: rename one of them")
+        raise ClaimDataError(
+            "E_COLUMN", f"{file}: expected every column once, found a name twice in the header: rename one of them"
+        )
     if "" in header:
         raise ClaimDataError("E_COLUMN", f"{file}: expected a name for every column, found one without: name it")
     missing = [name for name in layout.required if name not in names.values()]

@@ -42,9 +42,7 @@ class Guess:
 
 DATE = "date"
 _AMOUNT, _DATE = ("cents", "amount"), (DATE,)
-_PATIENT = _Rule(
-    r"(enrol|mem(b(e?r)?)?|mbr|pat(ient)?|bene|person|subscr|insured)_?(id|no|num|number|nbr|key|sk)?$"
-)
+_PATIENT = _Rule(r"(enrol|mem(b(e?r)?)?|mbr|pat(ient)?|bene|person|subscr|insured)_?(id|no|num|number|nbr|key|sk)?$")
 _RULES: Mapping[str, Mapping[str, _Rule]] = {
     "claim_line": {
         "diagnoses": _Rule(r"^(i?cd)?_?(dx|diag|dgns|dgn|icd(9|10)?_?d)", ("icd10", "icd9")),
