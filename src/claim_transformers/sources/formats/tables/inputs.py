@@ -34,7 +34,7 @@ class Inputs:
         self, connection: Backend, place: Place, layout: Layout, name: str
     ) -> tuple[ir.Table, tuple[RawFile, ...]]:
         """Stage the rows of one raw table."""
-        paths = self._fetch(place, name) if place.table else find_files(self.folder, place.files, name)
+        paths = self._fetch(place, name) if place.table else find_files(self.folder, place.files, f"tables.{name}")
         files = [
             (
                 self._named(path, name),
@@ -91,7 +91,7 @@ def find_files(folder: Path, patterns: Sequence[str], name: str) -> list[Path]:
         if not files:
             raise ClaimDataError(
                 "E_NO_FILE",
-                f"expected files {pattern!r} of tables.{name} in {folder}, csv, tsv, txt, zip, gzip or parquet, found "
+                f"expected files {pattern!r} of {name} in {folder}, csv, tsv, txt, zip, gzip or parquet, found "
                 f"{describe_place(folder, sum(one.is_file() for one in folder.iterdir()))}",
             )
         found |= dict.fromkeys(files)
@@ -115,5 +115,5 @@ def list_inputs(path: Path) -> list[Path]:
         places += [(table.name, table.place), *((table.name, one.place) for one in [table.header] if one)]
     if any(place.table for _, place in places):
         raise ValueError("a database has no files by which the cache could know it again: expected out, found none")
-    found = {file for name, place in places for file in find_files(path.absolute().parent, place.files, name)}
+    found = {file for name, place in places for file in find_files(path.absolute().parent, place.files, f"tables.{name}")}
     return [path, *sorted(found)]
