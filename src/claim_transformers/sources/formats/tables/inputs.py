@@ -115,5 +115,7 @@ def list_inputs(path: Path) -> list[Path]:
         places += [(table.name, table.place), *((table.name, one.place) for one in [table.header] if one)]
     if any(place.table for _, place in places):
         raise ValueError("a database has no files by which the cache could know it again: expected out, found none")
-    found = {file for name, place in places for file in find_files(path.absolute().parent, place.files, f"tables.{name}")}
+    found = {
+        file for name, place in places for file in find_files(path.absolute().parent, place.files, f"tables.{name}")
+    }
     return [path, *sorted(found)]
