@@ -42,7 +42,10 @@ class Guess:
 
 DATE = "date"
 _AMOUNT, _DATE = ("cents", "amount"), (DATE,)
-_PATIENT = _Rule(r"(enrol|mem(b(e?r)?)?|mbr|pat(ient)?|bene|person|subscr|insured)_?(id|no|num|number|nbr|key|sk)?$")
+_PATIENT = _Rule(
+    r"(enrol(l?ee)?|mem(b(e?r)?)?|mbr|pat(ient)?|bene(ficiary)?|person|subscr(iber)?|insured)"
+    r"_?(id|no|num|number|nbr|key|sk)?$"
+)
 _RULES: Mapping[str, Mapping[str, _Rule]] = {
     "claim_line": {
         "diagnoses": _Rule(r"^(i?cd)?_?(dx|diag|dgns|dgn|icd(9|10)?_?d)", ("icd10", "icd9")),
