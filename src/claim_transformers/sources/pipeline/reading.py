@@ -299,7 +299,7 @@ def _check_type(file: str, column: str, found: pa.DataType, kind: str) -> None:
         raise ClaimDataError(
             "E_TIMESTAMP",
             f"expected a date or a string in {column} of {file}, found {found}: a time zone can move the date. Write "
-            "the column as dates; if it has no time zone, `tables` reads its days by `dates: YYYY-MM-DD hh:mm:ss`",
+            "dates; without a zone `tables` reads it by `dates: YYYY-MM-DD hh:mm:ss`",
         )
     if pa.types.is_nested(found):
         raise ClaimDataError("E_SCHEMA", f"expected a plain column {column} in {file}, found {found}")
@@ -454,9 +454,7 @@ def _read_header(path: Path, layout: Layout, name: str) -> tuple[list[str], bool
     has_mark = first_line.startswith(_BYTE_ORDER_MARK)
     first_line = first_line.removeprefix(_BYTE_ORDER_MARK)
     if b"\x00" in first_line:
-        raise ClaimDataError(
-            "E_LAYOUT", f"expected text in {name}, found binary content or another encoding: write it as UTF-8"
-        )
+        raise ClaimDataError("E_LAYOUT", f"expected text in {name}, found binary or another encoding: write UTF-8")
     try:
         text = first_line.decode(layout.encoding)
     except UnicodeDecodeError as error:
@@ -500,7 +498,7 @@ def _match_header(
     }
     if len(set(header)) < len(header) or len({name.lower() for name in names.values()}) < len(names):
         raise ClaimDataError(
-            "E_COLUMN", f"{file}: expected every column once, found a name twice in the header: rename one of them"
+            "E_COLUMN", f"{file}: expected every column once, found a name twice in the header: rename one"
         )
     if "" in header:
         raise ClaimDataError("E_COLUMN", f"{file}: expected a name for every column, found one without: name it")

@@ -9,7 +9,7 @@ import ibis
 
 from claim_transformers.claims.fields import AMOUNT_PATTERN, clean_word
 from claim_transformers.claims.quality import RowCheck
-from claim_transformers.sources.formats.tables.dates import compact_date, has_time
+from claim_transformers.sources.formats.tables.dates import TIME, compact_date
 from claim_transformers.sources.formats.tables.mapping import HEADER, MODIFIERS, FieldMap, TableMap, Where
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _uses(table: TableMap) -> Iterator[tuple[str, str]]:
 
 def _kind_of_date(date_format: str) -> str:
     """A format that has a time of day may be a column of timestamps."""
-    return "time" if has_time(date_format) else "date"
+    return "time" if date_format.endswith(TIME) else "date"
 
 
 def _of_where(where: Where | None) -> Iterable[tuple[str, str]]:

@@ -35,7 +35,6 @@ _FORMS: Mapping[str, str] = {
     "disposition": r"^[0-9]{1,2}$",
     "npi": r"^[12][0-9]{9}$",
     "amount": rf"{MONEY_PATTERN}([.][0-9]{{1,4}})?[)]?$",
-    "cents": rf"{MONEY_PATTERN}[.][0-9]{{2}}[)]?$",
     "number": r"^-?[0-9]{1,6}([.][0-9]+)?$",
     "sex_word": r"^(F|M|U|FEMALE|MALE|UNKNOWN)$",
     "sex_digit": r"^[0-3]$",

@@ -41,7 +41,7 @@ class Guess:
 
 
 DATE = "date"
-_AMOUNT, _DATE = ("cents", "amount"), (DATE,)
+_AMOUNT, _DATE = ("amount",), (DATE,)
 _PATIENT = _Rule(
     r"(enrol(l?ee)?|mem(b(e?r)?)?|mbr|pat(ient)?|bene(ficiary)?|person|subscr(iber)?|insured)"
     r"_?(id|no|num|number|nbr|key|sk)?$"

@@ -112,10 +112,8 @@ def list_inputs(path: Path) -> list[Path]:
     """List the mapping and every file that it names, by which a cache knows the same claims again."""
     places: list[tuple[str, Place]] = []
     for table in read_mapping(path).tables:
-        places += [(table.name, table.place), *((table.name, one.place) for one in [table.header] if one)]
+        places += [(f"tables.{table.name}", one.place) for one in (table, table.header) if one]
     if any(place.table for _, place in places):
         raise ValueError("a database has no files by which the cache could know it again: expected out, found none")
-    found = {
-        file for name, place in places for file in find_files(path.absolute().parent, place.files, f"tables.{name}")
-    }
+    found = {file for name, place in places for file in find_files(path.absolute().parent, place.files, name)}
     return [path, *sorted(found)]

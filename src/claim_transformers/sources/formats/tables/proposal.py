@@ -38,7 +38,7 @@ _NEEDED = {
 _FORM_NAMES = {
     "icd10": "ICD-10-CM", "icd9": "ICD-9-CM", "icd10pcs": "ICD-10-PCS", "icd9pcs": "ICD-9-CM procedures", "ndc": "NDC",
     "hcpcs": "HCPCS", "bill_type": "types of bill", "drg": "DRG", "revenue": "revenue centres", "npi": "NPI",
-    "place": "places of service", "disposition": "discharge dispositions", "cents": "amounts", "amount": "amounts",
+    "place": "places of service", "disposition": "discharge dispositions", "amount": "amounts",
     "number": "numbers", "sex_word": "words of a sex", "sex_digit": "a sex as a digit", "year": "years",
     "modifier": "modifiers", DATE: "dates",
 }  # fmt: skip
