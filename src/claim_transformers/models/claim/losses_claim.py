@@ -26,7 +26,7 @@ from .context_claim import IGNORE_INDEX, check_below
 _CHUNK_LOGITS_CPU = 2**20
 _CHUNK_LOGITS_CPU_16_BIT = 2**22
 _CHUNK_LOGITS_ACCELERATOR = 2**26
-_MIN_CHUNK_OUTPUTS = 128
+_CHUNK_OUTPUTS = 128  # A chunk has a multiple: odd numbers of rows cost a product up to twice the time.
 # Logits that several element-wise passes run over on a CPU, and how many of them share a logarithm.
 _BLOCK_LOGITS = 2**18
 _PER_LOGARITHM = 16
@@ -82,7 +82,7 @@ def multi_hot_bce(
     if chunk_outputs is None:
         on_cpu = _CHUNK_LOGITS_CPU_16_BIT if dtype in _LOW_PRECISION else _CHUNK_LOGITS_CPU
         chunk_logits = on_cpu if device == "cpu" else _CHUNK_LOGITS_ACCELERATOR
-        chunk_outputs = max(_MIN_CHUNK_OUTPUTS, chunk_logits // max(1, len(hidden_NE)))
+        chunk_outputs = max(1, round(chunk_logits / max(1, len(hidden_NE)) / _CHUNK_OUTPUTS)) * _CHUNK_OUTPUTS
     loss: Tensor = _ChunkedMultiHotBCE.apply(
         hidden_NE, weight_KE, bias_K, place_P, is_new_P, dtype, chunk_outputs, torch.is_grad_enabled()
     )
