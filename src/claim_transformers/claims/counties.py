@@ -17,7 +17,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.claims.inputs import check_inputs
+from claim_transformers.claims.inputs import check_file
 from claim_transformers.codes.errors import ClaimDataError
 
 _FIPS_LENGTH = 5
@@ -61,7 +61,7 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
     the Social Vulnerability Index, else every column that holds numbers alone.
     """
     path = Path(path)
-    _check_file(path, "county measures, CSV or parquet")
+    check_file(path, "county measures, CSV or parquet")
     table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path, _header_line(path))
     fips_column = _fips_column(table.column_names)
     if fips_column is None:
@@ -115,12 +115,6 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
             return None
     numbers: NDArray[np.float64] = pc.fill_null(column, np.nan).to_numpy()
     return None if np.isnan(numbers).all() else numbers
-
-
-def _check_file(path: Path, what: str) -> None:
-    if not check_inputs(path).is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise ClaimDataError("E_NO_FILE", f"expected a file of {what}, at {str(path)!r}, found {found}")
 
 
 def _token_name(name: str) -> str:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.engine import materialize
+from claim_transformers.claims.engine import fetch_rows, materialize
 from claim_transformers.claims.fields import DateFormat, clean_word, is_no_life_date, parse_date
+from claim_transformers.claims.inputs import check_file
 from claim_transformers.claims.quality import RowCheck
+from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
 
 if TYPE_CHECKING:
@@ -61,8 +63,15 @@ def read_county_crosswalk(connection: Backend, path: str | Path | None, scratch:
     """Read `ssacounty` and `fipscounty` from a CSV file as NBER publishes it, each county once; `None` without one."""
     if path is None:
         return None
+    check_file(Path(path), "SSA and FIPS codes of counties, CSV")
     columns = ("fipscounty", "ssacounty")
     layout = Layout(columns, columns, kinds=dict.fromkeys(columns, "id"))
     rows, _ = stage_files(connection, [(Path(path), layout)], scratch, name="county_crosswalk")
+    rows = rows.filter(rows.fipscounty.notnull() & rows.ssacounty.notnull())
+    is_bad = ~(rows.fipscounty.re_search("^[0-9]{5}$") & rows.ssacounty.re_search("^[0-9]{5}$"))
+    if bad := fetch_rows(connection, rows.aggregate(bad=is_bad.sum()))[0]["bad"]:
+        raise ClaimDataError(
+            "E_LAYOUT", f"expected codes of five digits in {Path(path).name}, found {bad} rows without"
+        )
     one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
     return materialize(connection, "ssa_counties", one_each)[0]
