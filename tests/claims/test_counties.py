@@ -1,35 +1,18 @@
-"""Counties: the crosswalk, the readers of public files, and what is missing."""
+"""Counties: the readers of public files, and what is missing."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from claim_transformers.claims.counties import CountyFeatures, _SsaCrosswalk, read_county_features
+from claim_transformers.claims.counties import CountyFeatures, read_county_features
 from claim_transformers.codes.errors import ClaimDataError
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 needs_data = pytest.mark.skipif(not DATA, reason="CLAIMS_DATA_DIR is not set")
-
-
-def test_a_repeated_ssa_code_has_its_smallest_fips_code(tmp_path):
-    (tmp_path / "x.csv").write_text("fipscounty,ssacounty,county\n01003,01000,B\n01001,01000,A\n,01020,C\n")
-    crosswalk = _SsaCrosswalk.read(tmp_path / "x.csv")
-    assert crosswalk.county_fips(pa.array(["01000", "01020", None])).to_pylist() == ["01001", None, None]
-
-
-def test_a_crosswalk_of_another_layout_is_refused_without_its_values(tmp_path):
-    (tmp_path / "x.csv").write_text("fips,ssa\n01003,01000\n")
-    with pytest.raises(ClaimDataError, match="E_COLUMN"):
-        _SsaCrosswalk.read(tmp_path / "x.csv")
-    (tmp_path / "x.csv").write_text("fipscounty,ssacounty\n1003,SECRET\n")
-    with pytest.raises(ClaimDataError, match="found 1 others") as error:
-        _SsaCrosswalk.read(tmp_path / "x.csv")
-    assert "SECRET" not in str(error.value)
 
 
 def test_notes_totals_blanks_and_thousands_are_understood(tmp_path):
@@ -79,18 +62,6 @@ def test_files_are_joined_by_county():
 
 
 @needs_data
-@pytest.mark.parametrize("year", [2008, 2009, 2010])
-def test_the_crosswalk_knows_98_5_percent_of_the_beneficiaries_of_sample_1(year):
-    crosswalk = _SsaCrosswalk.read(Path(str(DATA)) / "county" / "ssa_fips_county_crosswalk.csv")
-    path = Path(str(DATA)) / "synpuf" / "sample1" / f"beneficiary_{year}.parquet"
-    rows = pq.read_table(path, columns=["SP_STATE_CODE", "BENE_COUNTY_CD"])
-    state, county = (rows[name].cast(pa.string()) for name in rows.column_names)
-    padded = pc.utf8_lpad(state, 2, "0"), pc.utf8_lpad(county, 3, "0")
-    fips = crosswalk.county_fips(pc.binary_join_element_wise(*padded, ""))
-    assert round(100 * (1 - fips.null_count / len(fips)), 1) == 98.5
-
-
-@needs_data
 @pytest.mark.parametrize(
     ("name", "counties", "measures"),
     [
@@ -111,6 +82,5 @@ def test_public_files_are_read_whole(name, counties, measures):
 def test_a_file_that_is_not_there_is_named(tmp_path, name):
     (tmp_path / "folder").mkdir()
     found = "a folder" if name == "folder" else "no such file"
-    for read in (read_county_features, _SsaCrosswalk.read):
-        with pytest.raises(ClaimDataError, match=f"E_NO_FILE: expected a file of .*{name}', found {found}"):
-            read(tmp_path / name)
+    with pytest.raises(ClaimDataError, match=f"E_NO_FILE: expected a file of .*{name}', found {found}"):
+        read_county_features(tmp_path / name)

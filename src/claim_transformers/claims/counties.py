@@ -1,9 +1,8 @@
-"""Counties: from the codes of the Social Security Administration to FIPS, and tables of county measures.
+"""Tables of county measures, by FIPS code, from files that the user gives.
 
-Medicare files name the county of a patient by SSA code, public tables of counties by FIPS code. The measures come from
-files that the user gives: the Social Vulnerability Index of CDC/ATSDR (from the American Community Survey), the County
-Health Rankings (many of their measures from the Behavioral Risk Factor Surveillance System), or any other CSV or
-parquet file with a FIPS column. Lahlou et al. (2021, section 3.1.1) enrich claims with BRFSS and ACS by county.
+Such are the Social Vulnerability Index of CDC/ATSDR (from the American Community Survey), the County Health Rankings
+(many of their measures from the Behavioral Risk Factor Surveillance System), or any other CSV or parquet file with a
+FIPS column. Lahlou et al. (2021, section 3.1.1) enrich claims with BRFSS and ACS by county.
 """
 
 import re
@@ -18,7 +17,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.claims.inputs import check_inputs
+from claim_transformers.claims.inputs import check_file
 from claim_transformers.codes.errors import ClaimDataError
 
 _FIPS_LENGTH = 5
@@ -27,36 +26,6 @@ _SVI_COLUMNS = ("RPL_THEME1", "RPL_THEME2", "RPL_THEME3", "RPL_THEME4", "RPL_THE
 _FIPS_NAMES = ("FIPS", "FIPSTXT", "FIPS CODE", "COUNTY_FIPS", "FIPSCOUNTY")
 _STATE_TOTAL = "000"
 _SEPARATOR = re.compile("[^A-Z0-9]+")
-
-
-@dataclass(frozen=True)
-class _SsaCrosswalk:
-    """From SSA county codes to FIPS county codes."""
-
-    ssa_codes: pa.Array  # Five digits, two of the state and three of the county, each once.
-    fips_codes: pa.Array  # The FIPS code of each.
-
-    @classmethod
-    def read(cls, path: str | Path) -> "_SsaCrosswalk":
-        """Read a CSV file with the columns `ssacounty` and `fipscounty`, as NBER and Synthea publish it."""
-        columns = ("ssacounty", "fipscounty")
-        _check_file(Path(path), "SSA and FIPS county codes, CSV")
-        table = _read_csv(Path(path), 0)
-        missing = [name for name in columns if name not in table.column_names]
-        if missing:
-            raise ClaimDataError("E_COLUMN", f"expected columns {columns} in {Path(path).name}, found no {missing}")
-        table = table.select(columns)
-        table = table.filter(pc.and_(*(pc.not_equal(table[name], "") for name in columns)))
-        good = pc.and_(*(pc.match_substring_regex(table[name], "^[0-9]{5}$") for name in columns))
-        if bad := len(good) - pc.sum(good).as_py():
-            raise ClaimDataError("E_LAYOUT", f"expected codes of five digits in {Path(path).name}, found {bad} others")
-        one_each = table.group_by("ssacounty").aggregate([("fipscounty", "min")]).sort_by("ssacounty")
-        return cls(one_each["ssacounty"].combine_chunks(), one_each["fipscounty_min"].combine_chunks())
-
-    def county_fips(self, ssa_codes: pa.Array | pa.ChunkedArray) -> pa.Array:
-        """Look SSA codes up."""
-        found = self.fips_codes.take(pc.index_in(ssa_codes, value_set=self.ssa_codes))
-        return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
 
 @dataclass(frozen=True)
@@ -92,7 +61,7 @@ def read_county_features(path: str | Path, columns: Sequence[str] | None = None)
     the Social Vulnerability Index, else every column that holds numbers alone.
     """
     path = Path(path)
-    _check_file(path, "county measures, CSV or parquet")
+    check_file(path, "county measures, CSV or parquet")
     table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path, _header_line(path))
     fips_column = _fips_column(table.column_names)
     if fips_column is None:
@@ -146,12 +115,6 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64] | None:
             return None
     numbers: NDArray[np.float64] = pc.fill_null(column, np.nan).to_numpy()
     return None if np.isnan(numbers).all() else numbers
-
-
-def _check_file(path: Path, what: str) -> None:
-    if not check_inputs(path).is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise ClaimDataError("E_NO_FILE", f"expected a file of {what}, at {str(path)!r}, found {found}")
 
 
 def _token_name(name: str) -> str:

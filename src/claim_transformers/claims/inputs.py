@@ -36,6 +36,13 @@ def check_inputs(path: str | Path) -> Path:
     return path
 
 
+def check_file(path: Path, what: str) -> None:
+    """Refuse, by `E_NO_FILE`, a path at which there is no file."""
+    if not check_inputs(path).is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise ClaimDataError("E_NO_FILE", f"expected a file of {what}, at {str(path)!r}, found {found}")
+
+
 def _fault(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode

@@ -136,11 +136,6 @@ class NormalizedCodes:
     modifiers: pa.Array
     fixes: Mapping[str, int]
 
-    @property
-    def num_fixed(self) -> int:
-        """Number of cells that any rule has changed."""
-        return sum(self.fixes.values())
-
 
 def _read_array(shape: Shape, text: pa.Array) -> pa.Array:
     for character in shape.drop:
@@ -208,8 +203,8 @@ def normalize_codes(system: str, values: pa.Array | pa.ChunkedArray) -> Normaliz
 
     Examples:
         >>> column = normalize_codes("ICD10CM", pa.array(["e11.9", "E119", None, "1E10"]))
-        >>> column.codes.to_pylist(), column.reasons.to_pylist(), column.num_fixed
-        (['E119', 'E119', None, None], [None, None, None, 'R_ICDFORM'], 1)
+        >>> column.codes.to_pylist(), column.reasons.to_pylist(), dict(column.fixes)
+        (['E119', 'E119', None, None], [None, None, None, 'R_ICDFORM'], {'F_CODE_FORM': 1})
     """
     encoded = as_dictionary(values)
     distinct = {

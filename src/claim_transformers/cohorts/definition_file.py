@@ -12,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints, overload
 
-from claim_transformers.claims.inputs import check_inputs, cut_message, read_yaml
+from claim_transformers.claims.inputs import check_file, check_inputs, cut_message, read_yaml
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.definition import Enrolment
 from claim_transformers.cohorts.event.definition import (
@@ -80,7 +80,9 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
         ValueError: expected a .yaml file or one of the cohorts ...; did you mean 'asthma_exacerbation'?
     """
     path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix in (".yaml", ".yml"):
+        check_file(path, "a cohort's definition")
+    else:
         path = next((each for each in _built_in_files("*") if each.stem == str(name_or_path)), path)
     if not check_inputs(path).is_file():
         known = built_in_cohorts(kind)

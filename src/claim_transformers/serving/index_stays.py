@@ -28,8 +28,8 @@ class IndexStay:
         ValueError: If it ends before it begins.
 
     Examples:
-        >>> IndexStay(dt.date(2024, 3, 9), dt.date(2024, 3, 3)).length_of_stay_days
-        6
+        >>> IndexStay(dt.date(2024, 3, 9), dt.date(2024, 3, 3)).codes
+        ()
         >>> IndexStay(dt.date(2024, 3, 3), dt.date(2024, 3, 9))
         Traceback (most recent call last):
         ValueError: expected a stay that ends on or after its first day, found one that ends before
@@ -42,11 +42,6 @@ class IndexStay:
     def __post_init__(self) -> None:
         if self.admission_date is not None and self.discharge_date < self.admission_date:
             raise ValueError("expected a stay that ends on or after its first day, found one that ends before")
-
-    @property
-    def length_of_stay_days(self) -> int | None:
-        """`int`: Days from admission to discharge, none where the admission is unknown."""
-        return None if self.admission_date is None else (self.discharge_date - self.admission_date).days
 
 
 def read_encounter(encounter: Mapping[str, Any], today: dt.date) -> IndexStay | None:

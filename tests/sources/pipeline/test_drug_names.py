@@ -160,3 +160,9 @@ def test_a_readmission_cohort_has_the_drugs_of_its_claims_by_their_ingredient(tm
     assert kinds["DRUG"] > 20
     assert kinds["NDC"] == 0
     check_leaks(splits, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.zip"])
+def test_a_directory_of_products_that_is_not_there_is_named(raw, tmp_path, name):
+    with pytest.raises(ClaimDataError, match=f"E_NO_FILE: .*{name}', found no such file"):
+        ingest("tuva", raw, tmp_path / "out", ndc_directory=tmp_path / name)

@@ -71,6 +71,23 @@ def dummy_patient(config: Any) -> dict[str, Tensor]:
     }
 
 
+def places_of(is_chosen: Tensor) -> Tensor:
+    """Find what is chosen in a flattened mask; the one step that waits for an accelerator to count it."""
+    return is_chosen.flatten().nonzero().squeeze(1)
+
+
+def check_below(index: Tensor, size: int, what: str, where: str) -> None:
+    """Refuse an index outside of `0..size - 1`, on CUDA by stopping the device, which nobody has to wait for."""
+    if index.numel() == 0:
+        return
+    if index.device.type == "cuda":
+        torch._assert_async(((index >= 0) & (index < size)).all(), f"expected {what} in 0..{size - 1}; {where}")
+        return
+    low, high = (int(bound) for bound in torch.aminmax(index))
+    if low < 0 or high >= size:
+        raise ValueError(f"expected {what} in 0..{size - 1}, found {low if low < 0 else high}; {where}")
+
+
 def visible_positions(slots_BL: Tensor, valid_BL: Tensor, cut_B: Tensor) -> Tensor:
     """Tell which position sees which."""
     query_BL1, key_B1L = slots_BL[:, :, None], slots_BL[:, None, :]
@@ -121,10 +138,9 @@ def next_visit_pairs(predicts_BV: Tensor, cut_B: Tensor, slots_BT: Tensor, label
     before_BT = (slots_BT - 1).clamp(min=0)
     by_patient_BT = is_label_BT & (slots_BT == patient_B[:, None])
     by_visit_BT = is_label_BT & (before_BT >= 1) & predicts_BV.gather(1, before_BT)
-    patient_row_BT = row_BV[:, :1].expand_as(slots_BT)
-    visit_row_BT = row_BV.gather(1, before_BT)
-    rows_P = torch.cat([patient_row_BT[by_patient_BT], visit_row_BT[by_visit_BT]])
-    return rows_P, torch.cat([labels_BT[by_patient_BT], labels_BT[by_visit_BT]])
+    place_P = places_of(torch.stack([by_patient_BT, by_visit_BT]))
+    rows = torch.stack([row_BV[:, :1].expand_as(slots_BT), row_BV.gather(1, before_BT)])
+    return rows.flatten().index_select(0, place_P), labels_BT.flatten().index_select(0, place_P % labels_BT.numel())
 
 
 def horizon_slots(known_BV: Tensor, cut_B: Tensor, patient_only: bool) -> Tensor:
@@ -168,12 +184,12 @@ def own_category_pairs(slots_BT: Tensor, labels_BT: Tensor, num_slots: int) -> t
     The slots that predict come first, then predictions and labels as in [`next_visit_pairs`].
     """
     is_label_BT = (labels_BT != IGNORE_INDEX) & (slots_BT >= 1)
-    patient_BT = torch.arange(slots_BT.shape[0], device=slots_BT.device)[:, None].expand_as(slots_BT)
-    flat_slot_P = (patient_BT * num_slots + slots_BT)[is_label_BT]
+    place_P = places_of(is_label_BT)
+    flat_slot_P = place_P // slots_BT.shape[1] * num_slots + slots_BT.flatten().index_select(0, place_P)
     predicts = torch.zeros(slots_BT.shape[0] * num_slots, dtype=torch.bool, device=slots_BT.device)
     predicts[flat_slot_P] = True
-    rows_P = (predicts.cumsum(0) - 1)[flat_slot_P]
-    return predicts.view(slots_BT.shape[0], num_slots), rows_P, labels_BT[is_label_BT]
+    rows_P = (predicts.cumsum(0) - 1).index_select(0, flat_slot_P)
+    return predicts.view(slots_BT.shape[0], num_slots), rows_P, labels_BT.flatten().index_select(0, place_P)
 
 
 def fading_shares(slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor, half_life_days: int | None) -> Tensor:

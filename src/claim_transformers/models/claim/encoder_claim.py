@@ -15,7 +15,14 @@ from transformers.activations import ACT2FN
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_claim import ClaimConfig
-from .context_claim import NUM_TIME_BUCKETS, NUM_TIME_MAGNITUDES, position_days, time_buckets, time_magnitudes
+from .context_claim import (
+    NUM_TIME_BUCKETS,
+    NUM_TIME_MAGNITUDES,
+    places_of,
+    position_days,
+    time_buckets,
+    time_magnitudes,
+)
 from .pooling_claim import pool_codes, pool_vectors
 
 # Up to this many positions the backward pass of sdpa in bf16 takes 1.3 to 7 times the CPU time of plain operations
@@ -40,7 +47,7 @@ class Packing(NamedTuple):
     @classmethod
     def of(cls, valid_BL: Tensor, *, is_rounded: bool) -> "Packing | None":
         """Find the real positions of a batch; `None` where it is packed as it is."""
-        real = valid_BL.flatten().nonzero().squeeze(1)
+        real = places_of(valid_BL)
         count = len(real)
         few, many = _ROUNDED_POSITIONS
         more = -count % _ROUNDED_TO[count >= many] if is_rounded and count >= few else 0
@@ -55,9 +62,8 @@ class Packing(NamedTuple):
     def unpack(self, states_NE: Tensor) -> Tensor:
         """Put the real positions back between zeros, `(N, width)` to `(batch, positions, width)`."""
         padded = states_NE.new_zeros(self.batch * self.length, states_NE.shape[-1])
-        return padded.index_copy(0, self.real[: self.num_real], states_NE[: self.num_real]).view(
-            self.batch, self.length, -1
-        )
+        padded = padded.index_copy(0, self.real[: self.num_real], states_NE[: self.num_real])
+        return padded.view(self.batch, self.length, -1)
 
 
 class Positions(NamedTuple):

@@ -11,21 +11,22 @@ pairs.
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from itertools import pairwise, starmap
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from .context_claim import IGNORE_INDEX
+from .context_claim import IGNORE_INDEX, check_below
 
 # Logits of one chunk, chosen by measurement: on a CPU few enough to stay in the cache, but in 16 bits, where a matrix
 # product takes less time than its beginning, more; elsewhere as many as memory allows.
 _CHUNK_LOGITS_CPU = 2**20
 _CHUNK_LOGITS_CPU_16_BIT = 2**22
 _CHUNK_LOGITS_ACCELERATOR = 2**26
-_MIN_CHUNK_OUTPUTS = 128
+_CHUNK_OUTPUTS = 128  # A chunk has a multiple: odd numbers of rows cost a product up to twice the time.
 # Logits that several element-wise passes run over on a CPU, and how many of them share a logarithm.
 _BLOCK_LOGITS = 2**18
 _PER_LOGARITHM = 16
@@ -38,14 +39,13 @@ def multi_hot_bce(
     bias_K: Tensor,
     rows_P: Tensor,
     cols_P: Tensor,
-    impl: Literal["chunked", "plain"] = "chunked",
     chunk_outputs: int | None = None,
 ) -> Tensor:
     """Sum the binary cross-entropy of a linear many-hot prediction without dense targets or dense logits.
 
-    The chunked form computes the gradients next to the loss, some outputs at a time, so that neither logits nor
-    probabilities are computed twice or kept, and each weight is read and its gradient written once. Under bf16 or fp16
-    autocast its matrix products run in that type; probabilities, and what is summed over chunks, are float32.
+    The gradients are computed next to the loss, some outputs at a time, so that neither logits nor probabilities are
+    computed twice or kept. Under bf16 or fp16 autocast its matrix products run in that type; probabilities, and what
+    is summed over chunks, are float32.
 
     Args:
         hidden_NE (`torch.FloatTensor` of shape `(N, E)`):
@@ -58,11 +58,7 @@ def multi_hot_bce(
             Prediction of each target, `0..N - 1`, in any order.
         cols_P (`torch.LongTensor` of shape `(P,)`):
             Output that is present, `0..K - 1`. A pair that occurs twice counts once.
-        impl (`str`, *optional*, defaults to `"chunked"`):
-            `"plain"` is the reference form in ordinary operations, which holds `N x K` logits and can be
-            differentiated twice.
-        chunk_outputs (`int`, *optional*):
-            Outputs per chunk. `None` chooses by the number of predictions and the device.
+        chunk_outputs (`int`, *optional*): Outputs per chunk. `None` chooses by predictions and device.
 
     Returns:
         `torch.FloatTensor`: The loss, a scalar: a sum over predictions and outputs, in float32 or wider.
@@ -80,38 +76,30 @@ def multi_hot_bce(
             ...
         ValueError: expected targets in 0..2, found 3; the labels do not belong to this vocabulary
     """
-    index_P = _distinct_pairs(rows_P, cols_P, num_rows=hidden_NE.shape[0], num_cols=weight_KE.shape[0])
-    if impl == "plain":
-        logits_KN = functional.linear(hidden_NE, weight_KE, bias_K).t()
-        logits_KN = logits_KN.to(_sum_dtype(logits_KN.dtype))
-        return functional.softplus(logits_KN).sum() - logits_KN.flatten()[index_P].sum()
+    place_P, is_new_P = _distinct_pairs(rows_P, cols_P, num_rows=hidden_NE.shape[0], num_cols=weight_KE.shape[0])
     device = hidden_NE.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_KE.dtype
     if chunk_outputs is None:
         on_cpu = _CHUNK_LOGITS_CPU_16_BIT if dtype in _LOW_PRECISION else _CHUNK_LOGITS_CPU
         chunk_logits = on_cpu if device == "cpu" else _CHUNK_LOGITS_ACCELERATOR
-        chunk_outputs = max(_MIN_CHUNK_OUTPUTS, chunk_logits // max(1, len(hidden_NE)))
-    needs_grad = torch.is_grad_enabled()
-    loss: Tensor = _ChunkedMultiHotBCE.apply(hidden_NE, weight_KE, bias_K, index_P, dtype, chunk_outputs, needs_grad)
+        chunk_outputs = max(1, round(chunk_logits / max(1, len(hidden_NE)) / _CHUNK_OUTPUTS)) * _CHUNK_OUTPUTS
+    loss: Tensor = _ChunkedMultiHotBCE.apply(
+        hidden_NE, weight_KE, bias_K, place_P, is_new_P, dtype, chunk_outputs, torch.is_grad_enabled()
+    )
     return loss
 
 
-def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int) -> Tensor:
-    """Give the places of the pairs in a flat table of outputs by rows, in order and without repetitions.
+def _distinct_pairs(rows_P: Tensor, cols_P: Tensor, num_rows: int, num_cols: int) -> tuple[Tensor, Tensor]:
+    """Give the places of the pairs in a flat table of outputs by rows, in order, and which are no repetition.
 
-    Several codes that back off to one token repeat it.
+    Several codes that back off to one token repeat it. To leave them out would be to wait for their number.
     """
-    if rows_P.numel() == 0:
-        return cols_P.long()
     for name, index_P, size in (("rows", rows_P, num_rows), ("targets", cols_P, num_cols)):
-        low, high = (int(bound) for bound in torch.aminmax(index_P))
-        if low < 0 or high >= size:
-            raise ValueError(
-                f"expected {name} in 0..{size - 1}, found {low if low < 0 else high}; "
-                "the labels do not belong to this vocabulary"
-            )
-    place_P: Tensor = torch.unique(cols_P.long() * num_rows + rows_P.long())
-    return place_P
+        check_below(index_P, size, name, "the labels do not belong to this vocabulary")
+    place_P, _ = torch.sort(cols_P.long() * num_rows + rows_P.long())
+    is_new_P = torch.ones_like(place_P, dtype=torch.bool)
+    torch.ne(place_P[1:], place_P[:-1], out=is_new_P[1:])
+    return place_P, is_new_P
 
 
 def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -128,13 +116,14 @@ class _ChunkedMultiHotBCE(torch.autograd.Function):
         hidden_NE: Tensor,
         weight_KE: Tensor,
         bias_K: Tensor,
-        index_P: Tensor,
+        place_P: Tensor,
+        is_new_P: Tensor,
         dtype: torch.dtype,
         chunk_outputs: int,
         needs_grad: bool,
     ) -> Tensor:
         hidden_NF = _with_column(hidden_NE, torch.ones_like(hidden_NE[:, 0]), dtype)
-        given = (hidden_NF, weight_KE, bias_K, index_P, chunk_outputs, needs_grad)
+        given = (hidden_NF, weight_KE, bias_K, place_P, is_new_P, chunk_outputs, needs_grad)
         on_cpu = hidden_NE.device.type == "cpu"
         with torch.autocast(hidden_NE.device.type, enabled=False):
             loss, *gradients = _sweep(*given, to_probabilities=_in_blocks if on_cpu else _exactly)
@@ -155,7 +144,7 @@ class _ChunkedMultiHotBCE(torch.autograd.Function):
             gradient.to(dtype, copy=True, memory_format=torch.contiguous_format).mul_(grad_loss)
             for gradient, dtype in zip(gradients, ctx.dtypes, strict=True)
         )
-        return (*scaled, *(None,) * 4)
+        return (*scaled, *(None,) * 5)
 
 
 def _with_column(matrix: Tensor, column: Tensor, dtype: torch.dtype) -> Tensor:
@@ -170,7 +159,8 @@ def _sweep(
     hidden_NF: Tensor,
     weight_KE: Tensor,
     bias_K: Tensor,
-    index_P: Tensor,
+    place_P: Tensor,
+    is_new_P: Tensor,
     chunk_outputs: int,
     needs_grad: bool,
     to_probabilities: Callable[[Tensor], Tensor],
@@ -187,19 +177,21 @@ def _sweep(
     weight_grad_KF = hidden_NF.new_empty(num_outputs if needs_grad else 0, width)
     logits_CN = hidden_NF.new_empty(chunk_outputs, num_rows)
     starts = range(0, num_outputs, chunk_outputs)
-    edges = torch.tensor([*starts, num_outputs], device=index_P.device) * num_rows
-    pairs_of = index_P.tensor_split(torch.searchsorted(index_P, edges[1:-1]).cpu())
+    split_at = [0, len(place_P)]
+    if len(starts) > 1:
+        edges = torch.tensor(starts[1:], device=place_P.device) * num_rows
+        split_at[1:1] = torch.searchsorted(place_P, edges).tolist()
     loss = hidden_NF.new_zeros((), dtype=sum_dtype)
 
-    for start, pair_P in zip(starts, pairs_of, strict=True):
+    for start, pairs in zip(starts, starmap(slice, pairwise(split_at)), strict=True):
         outputs = slice(start, min(start + chunk_outputs, num_outputs))
         part_CF = _with_column(weight_KE[outputs], bias_K[outputs], dtype)
         z_CN = torch.mm(part_CF, hidden_FN, out=logits_CN[: len(part_CF)])
-        place_P, z = pair_P - start * num_rows, z_CN.view(-1)
-        loss -= z.index_select(0, place_P).sum(dtype=sum_dtype)
+        here_P, ones_P, z = place_P[pairs] - start * num_rows, is_new_P[pairs].to(dtype), z_CN.view(-1)
+        loss -= (z.index_select(0, here_P) * ones_P).sum(dtype=sum_dtype)
         loss += to_probabilities(z)
         if needs_grad:
-            z.index_add_(0, place_P, z.new_full(place_P.shape, -1.0))
+            z.index_add_(0, here_P, ones_P, alpha=-1)
             torch.mm(z_CN, hidden_NF, out=weight_grad_KF[outputs])
             if dtype == sum_dtype:
                 hidden_grad_NF.addmm_(z_CN.t(), part_CF)
@@ -232,11 +224,7 @@ def _in_blocks(z: Tensor) -> Tensor:
         torch.sub(one, p, out=p)
         if len(part) < size:
             block[len(part) :] = 1.0
-        absent = block
-        while len(absent) * _PER_LOGARITHM > size:
-            first, second = absent.chunk(2)
-            absent = first.mul_(second)
-        loss -= absent.log_().sum()
+        loss -= block.view(_PER_LOGARITHM, -1).prod(dim=0).log_().sum()
     return loss
 
 

@@ -34,6 +34,7 @@ from .context_claim import (
     horizon_slots,
     next_visit_pairs,
     own_category_pairs,
+    places_of,
     position_days,
     predicting_slots,
     time_buckets,
@@ -496,7 +497,8 @@ class ClaimForPreTraining(ClaimPreTrainedModel):
     def _bce(
         self, decoder: nn.Linear, states_BVE: Tensor, predicts_BV: Tensor, rows_P: Tensor, cols_P: Tensor
     ) -> Tensor:
-        return multi_hot_bce(states_BVE[predicts_BV], decoder.weight, decoder.bias, rows_P, cols_P)
+        hidden_NE = states_BVE.flatten(0, 1).index_select(0, places_of(predicts_BV))
+        return multi_hot_bce(hidden_NE, decoder.weight, decoder.bias, rows_P, cols_P)
 
 
 class ClaimForMaskedLM(ClaimPreTrainedModel):
@@ -567,9 +569,10 @@ class ClaimForMaskedLM(ClaimPreTrainedModel):
         hidden_BTE = outputs.last_hidden_state
         loss = logits_BTK = None
         if labels is not None:
-            is_masked_BT = labels != IGNORE_INDEX
-            logits_NK = self.decoder(hidden_BTE[is_masked_BT]).float()
-            total = functional.cross_entropy(logits_NK, labels[is_masked_BT].long(), reduction="sum")
+            masked_N = places_of(labels != IGNORE_INDEX)
+            logits_NK = self.decoder(hidden_BTE.flatten(0, 1).index_select(0, masked_N)).float()
+            labels_N = labels.flatten().index_select(0, masked_N).long()
+            total = functional.cross_entropy(logits_NK, labels_N, reduction="sum")
             loss = _per_item(total, labels, num_items_in_batch)
         if return_logits or (return_logits is None and labels is None):
             logits_BTK = self.decoder(hidden_BTE)

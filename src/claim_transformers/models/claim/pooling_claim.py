@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .context_claim import check_below, places_of
+
 _Pooling = Literal["max", "sum", "mean"]
 
 
@@ -24,18 +26,14 @@ def pool_codes(
     Raises:
         ValueError: If a token names a slot that does not exist. It would otherwise land in the next patient.
     """
-    batch = input_ids_BT.shape[0]
-    patient_B1 = torch.arange(batch, device=slots_BT.device)[:, None] * num_slots
-    slots_N = slots_BT[valid_BT]
-    if slots_N.numel() and (last := int(slots_N.max())) >= num_slots:
-        raise ValueError(f"expected visit_ids below {num_slots}, the number of columns of visit_days, found {last}")
-    flat_slots_N = (patient_B1 + slots_BT)[valid_BT]
-    input_ids_N = input_ids_BT[valid_BT]
-    if not bool((flat_slots_N[1:] >= flat_slots_N[:-1]).all()):
-        flat_slots_N, order_N = flat_slots_N.sort(stable=True)
-        input_ids_N = input_ids_N[order_N]
-    counts = torch.bincount(flat_slots_N, minlength=batch * num_slots)
-    pooled = functional.embedding_bag(input_ids_N, weight_KE, counts.cumsum(0) - counts, mode=mode)
+    batch, length = input_ids_BT.shape
+    place_N = places_of(valid_BT)
+    slots_N = slots_BT.flatten().index_select(0, place_N)
+    check_below(slots_N, num_slots, "visit_ids", "visit_days has a column for each slot")
+    flat_slots_N, order_N = (place_N // length * num_slots + slots_N).sort(stable=True)
+    input_ids_N = input_ids_BT.flatten().index_select(0, place_N.index_select(0, order_N))
+    starts = torch.searchsorted(flat_slots_N, torch.arange(batch * num_slots, device=slots_BT.device))
+    pooled = functional.embedding_bag(input_ids_N, weight_KE, starts, mode=mode)
     return pooled.view(batch, num_slots, -1)
 
 

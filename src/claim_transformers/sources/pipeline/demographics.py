@@ -1,17 +1,23 @@
-"""Sex, birth and death of raw rows: what is not known is null and counted, and costs neither the row nor the span."""
+"""Sex, birth, death and county of raw rows: what is not known is null and counted, and costs neither row nor span."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
 
+from claim_transformers.claims.engine import fetch_rows, materialize
 from claim_transformers.claims.fields import DateFormat, clean_word, is_no_life_date, parse_date
+from claim_transformers.claims.inputs import check_file
 from claim_transformers.claims.quality import RowCheck
+from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.pipeline.reading import Layout, stage_files
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
 
 # CCW codebook: the sex is not known, which null says as well.
 _UNKNOWN_SEX = ("0",)
@@ -51,3 +57,21 @@ def fix_life_dates(columns: Iterable[str], date_format: DateFormat) -> RowCheck:
         "a birth or a death that stands for none becomes null",
         lambda rows: ibis.or_(*(is_no_life_date(rows[column], date_format).fill_null(False) for column in columns)),
     )
+
+
+def read_county_crosswalk(connection: Backend, path: str | Path | None, scratch: Path) -> ir.Table | None:
+    """Read `ssacounty` and `fipscounty` from a CSV file as NBER publishes it, each county once; `None` without one."""
+    if path is None:
+        return None
+    check_file(Path(path), "SSA and FIPS codes of counties, CSV")
+    columns = ("fipscounty", "ssacounty")
+    layout = Layout(columns, columns, kinds=dict.fromkeys(columns, "id"))
+    rows, _ = stage_files(connection, [(Path(path), layout)], scratch, name="county_crosswalk")
+    rows = rows.filter(rows.fipscounty.notnull() & rows.ssacounty.notnull())
+    is_bad = ~(rows.fipscounty.re_search("^[0-9]{5}$") & rows.ssacounty.re_search("^[0-9]{5}$"))
+    if bad := fetch_rows(connection, rows.aggregate(bad=is_bad.sum()))[0]["bad"]:
+        raise ClaimDataError(
+            "E_LAYOUT", f"expected codes of five digits in {Path(path).name}, found {bad} rows without"
+        )
+    one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
+    return materialize(connection, "ssa_counties", one_each)[0]

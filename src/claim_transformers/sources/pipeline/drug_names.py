@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import private_folder
+from claim_transformers.claims.inputs import check_file
 from claim_transformers.claims.small_cells import show_count, show_part_of
 from claim_transformers.claims.store import DRUG_NAMES
 from claim_transformers.codes.drugs import read_drug_ingredients
@@ -45,6 +46,7 @@ def read_drug_names(location: str | Path) -> DrugNames:
     """
     text = _FDA_URL if str(location) == _FETCH else str(location)
     path = _fetch(text) if text.startswith(("http://", "https://")) else Path(text)
+    check_file(path, "products and their ingredients, a table or the NDC directory")
     if path.suffix in _TABLES:
         table = read_drug_ingredients(path)
         names = {ndc[:_PRODUCT_LENGTH]: normalize_code("DRUG", name) for ndc, name in table.items()}

@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from claim_transformers.claims.engine import create_view, materialize
+from claim_transformers.claims.engine import create_view
 from claim_transformers.claims.planning import build
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.cms_rif import SOURCE
 from claim_transformers.sources.formats.cms_rif.claims import stage_rif_claims
 from claim_transformers.sources.formats.cms_rif.eligibility import stage_rif_beneficiaries
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.demographics import read_county_crosswalk
 from claim_transformers.sources.pipeline.layout_files import FileLayout, find_layout_files, read_layouts
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
 
@@ -48,9 +49,7 @@ def read_cms_rif(
         layout = known[name]
         if layout.target == "eligibility":
             rows, raw_files = _stage_years(connection, files[name], layout, scratch)
-            counties = (
-                None if county_crosswalk is None else _read_counties(connection, Path(county_crosswalk), scratch)
-            )
+            counties = read_county_crosswalk(connection, county_crosswalk, scratch)
             tables.append(
                 stage_rif_beneficiaries(connection, rows, raw_files, layout, scratch=scratch, counties=counties)
             )
@@ -101,11 +100,3 @@ def _stage_years(
         files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
     rows_of_years = build(lambda table: table.select(*sorted(table.columns)), rows)
     return create_view(connection, f"years_of_{layout.name}", rows_of_years), tuple(files)
-
-
-def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
-    columns = ("fipscounty", "ssacounty")
-    layout = Layout(columns, columns, kinds=dict.fromkeys(columns, "id"))
-    rows, _ = stage_files(connection, [(path, layout)], scratch, name="county_crosswalk")
-    one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
-    return materialize(connection, "ssa_counties", one_each)[0]

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import YEARS, parse_date, parse_number
 from claim_transformers.claims.quality import RowCheck, check_id
 from claim_transformers.codes.errors import ClaimDataError
@@ -33,7 +32,13 @@ from claim_transformers.sources.formats.synpuf.claims import (
 )
 from claim_transformers.sources.formats.synpuf.download import CMS_URL, download_synpuf
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
-from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
+from claim_transformers.sources.pipeline.demographics import (
+    check_life_date,
+    fix_life_dates,
+    fix_sex,
+    map_sex,
+    read_county_crosswalk,
+)
 from claim_transformers.sources.pipeline.reading import Layout, describe_place, stage_files
 
 if TYPE_CHECKING:
@@ -183,7 +188,7 @@ def _stage_beneficiaries(
 ) -> StagedTable:
     files = [(path, _BENEFICIARY.to_layout(path.name)) for path in paths]
     rows, raw_files = stage_files(connection, files, scratch, name="beneficiary")
-    counties = None if county_crosswalk is None else _read_counties(connection, Path(county_crosswalk), scratch)
+    counties = read_county_crosswalk(connection, county_crosswalk, scratch)
     return StagedTable(
         name="beneficiary",
         target="eligibility",
@@ -205,11 +210,3 @@ def _stage_beneficiaries(
             fix_life_dates(("BENE_BIRTH_DT", "BENE_DEATH_DT"), DATES),
         ),
     )
-
-
-def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:
-    columns = ("fipscounty", "ssacounty")
-    layout = Layout(columns, columns, kinds=dict.fromkeys(columns, "id"))
-    rows, _ = stage_files(connection, [(path, layout)], scratch, name="county_crosswalk")
-    one_each = rows.group_by("ssacounty").aggregate(fipscounty=rows.fipscounty.min())
-    return materialize(connection, "ssa_counties", one_each)[0]
