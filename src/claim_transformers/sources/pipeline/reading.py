@@ -298,8 +298,7 @@ def _check_type(file: str, column: str, found: pa.DataType, kind: str) -> None:
     if pa.types.is_timestamp(found) and (kind != "time" or found.tz is not None):
         raise ClaimDataError(
             "E_TIMESTAMP",
-            f"expected a date or a string in {column} of {file}, found {found}: a time zone can move the date. Write "
-            "dates; without a zone `tables` reads it by `dates: YYYY-MM-DD hh:mm:ss`",
+            f"expected a date or text in {column} of {file}, found {found}: a zone can move its day, so write dates",
         )
     if pa.types.is_nested(found):
         raise ClaimDataError("E_SCHEMA", f"expected a plain column {column} in {file}, found {found}")

@@ -111,10 +111,9 @@ VERSION_COLUMN = re.compile(r"(adj|version|revers|void|replac)", re.IGNORECASE)
 
 def kind_of_rows(sample: Sample) -> str:
     """What the rows of a table are: drugs, claims or people; empty if they look like none of them."""
-    best = {kind: guess_fields(sample, kind, ()) for kind in _RULES}
     sure = {
-        kind: {guess.field for guess in guesses if guess.form and guess.confidence >= 0.5}
-        for kind, guesses in best.items()
+        kind: {guess.field for guess in guess_fields(sample, kind, ()) if guess.form and guess.confidence >= 0.5}
+        for kind in _RULES
     }
     if "ndc_code" in sure["rx_claim"] and "diagnoses" not in sure["claim_line"]:
         return "rx_claim"
