@@ -26,7 +26,7 @@ _PATTERNS = {
     "D": "([0-9]{1,2})",
 }
 TIME = " hh:mm:ss"
-_TIME_PATTERN = "[ T][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?"
+_TIME_PATTERN = "[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?[AaPp][Mm])?"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTH_NUMBERS = {month: f"{number:02d}" for number, month in enumerate(_MONTHS, start=1)}
 _UNREADABLE = "unreadable"

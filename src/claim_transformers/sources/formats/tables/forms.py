@@ -18,7 +18,8 @@ from claim_transformers.sources.formats.tables.expressions import MONEY_PATTERN
 
 _DATE_FORMATS = (
     *("YYYY-MM-DD", "YYYYMMDD", "MM/DD/YYYY", "DD/MM/YYYY", "M/D/YYYY", "D/M/YYYY", "DD-MON-YYYY", "DDMONYYYY"),
-    *("YYYY/MM/DD", "MM-DD-YYYY", "DD-MM-YYYY", "DD.MM.YYYY", "YYYY-MM-DD hh:mm:ss"),
+    *("YYYY/MM/DD", "MM-DD-YYYY", "DD-MM-YYYY", "DD.MM.YYYY"),
+    *(f"{one} hh:mm:ss" for one in ("YYYY-MM-DD", "MM/DD/YYYY", "DD/MM/YYYY", "M/D/YYYY", "D/M/YYYY")),
 )
 _FORMS: Mapping[str, str] = {
     "icd10": r"^[A-TV-Z][0-9][0-9AB]([.]?[0-9A-Z]{1,4})?$",
