@@ -25,16 +25,10 @@ from claim_transformers.claims.patient_parts import cut_by_patient, pack_piece, 
 from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
-from claim_transformers.sources.pipeline.contract import (
-    RawFile,
-    StagedSource,
-    StagedTable,
-    check_files_differ,
-    name_apart,
-)
+from claim_transformers.sources.pipeline.contract import StagedSource, StagedTable, name_apart
 from claim_transformers.sources.pipeline.identity import write_ids
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
-from claim_transformers.sources.pipeline.staging import KEY_PATIENT, stage_elsewhere
+from claim_transformers.sources.pipeline.staging import KEY_PATIENT, names_taken, stage_elsewhere
 from claim_transformers.sources.registry import find_source, load_function
 
 if TYPE_CHECKING:
@@ -219,16 +213,12 @@ def read_whole(job: Job, units: Sequence[Unit], connection: Backend, scratch: Pa
         rows = whole.open(connection, name, [])
         if whole.is_staged_by_source:
             return rows, tuple(file for unit in asked for file in unit.files)
-        staged: list[RawFile] = []
+        found = [(unit.path, file) for unit in asked for file in unit.files]
+        staged = name_apart(found, taken=names_taken(), may_repeat=may_repeat)
+        names = iter(staged)
         for unit in asked:
-            own: list[RawFile] = []
-            for position, file in enumerate(unit.files):
-                own.append(name_apart(file, [*staged, *own], unit.path, position, may_repeat=may_repeat))
-            staged += own
-            named[unit.number] = replace(unit, names=tuple(file.name for file in own))
-        if not may_repeat:
-            check_files_differ(staged)
-        return rows, tuple(staged)
+            named[unit.number] = replace(unit, names=tuple(next(names).name for _ in unit.files))
+        return rows, staged
 
     source = job.read(connection, scratch, stage)
     if whole.is_staged_by_source:

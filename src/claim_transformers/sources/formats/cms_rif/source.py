@@ -8,7 +8,6 @@ others are given. The table of all columns is `docs/sources/cms_rif.md`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,12 +94,8 @@ def _stage_years(
     columns = layout.to_layout()
     given = [(path, columns) for path in paths]
     rows, raw_files = stage_files(connection, given, scratch, name=layout.name, may_repeat=True)
-    files: list[RawFile] = []
-    for file in raw_files:
-        is_copy = any(other.sha256 == file.sha256 and other.num_rows for other in files)
-        files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
     rows_of_years = build(lambda table: table.select(*sorted(table.columns)), rows)
-    return create_view(connection, f"years_of_{layout.name}", rows_of_years), tuple(files)
+    return create_view(connection, f"years_of_{layout.name}", rows_of_years), raw_files
 
 
 def _read_counties(connection: Backend, path: Path, scratch: Path) -> ir.Table:

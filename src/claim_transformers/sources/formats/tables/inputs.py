@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,11 @@ SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".tab.gz", ".t
 
 @dataclass
 class Inputs:
-    """Where the tables of a mapping are, and the names that their files have in the report."""
+    """Where the tables of a mapping are, and a folder for what is fetched of them."""
 
     folder: Path  # Folder of the mapping, from which names of files begin.
     database: BaseBackend | str  # Connection or URL; empty if no table is in a database.
     scratch: Path  # Folder for what is fetched and unpacked.
-    taken: dict[str, Path] = field(default_factory=dict)  # Files by their name in the report.
 
     def stage(
         self, connection: Backend, place: Place, layout: Layout, name: str
@@ -37,7 +36,7 @@ class Inputs:
         paths = self._fetch(place, name) if place.table else find_files(self.folder, place.files, name)
         files = [
             (
-                self._named(path, name),
+                path,
                 Layout(
                     layout.columns,
                     layout.required,
@@ -52,18 +51,6 @@ class Inputs:
             for path in paths
         ]
         return stage_files(connection, files, self.scratch, name=name)
-
-    def _named(self, path: Path, name: str) -> Path:
-        """The file, under a name of its own where another table has a file of that name."""
-        reported = path.name.removesuffix(".gz")
-        if reported not in self.taken:
-            self.taken[reported] = path
-            return path
-        link = self.scratch / "links" / f"{name}-{path.parent.name}-{path.name}"
-        link.parent.mkdir(exist_ok=True)
-        link.symlink_to(path.resolve())
-        self.taken[link.name.removesuffix(".gz")] = path
-        return link
 
     def _fetch(self, place: Place, name: str) -> list[Path]:
         """Fetch a table of the database."""
