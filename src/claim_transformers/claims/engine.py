@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 # Of the engine alone, wherever nothing else is asked for.
 MEMORY_LIMIT = "1GB"
-# Sixteen threads on it took nine times the processor time of two (on two cores), which they spent on spilling.
-FEW_THREADS = min(os.cpu_count() or 1, 4)
+# Sixteen threads on 1 GB took up to nine times the processor time of two (on two cores), which they spent on spilling.
+_BYTES_PER_THREAD = 250_000_000
 
 
 class _Engine:
@@ -50,6 +50,8 @@ class _Engine:
         return ibis.duckdb.from_connection(self.con)
 
     def __getattr__(self, name: str) -> Any:
+        if "con" not in vars(self):  # a copy that is being made asks before it has anything
+            raise AttributeError(name)
         return getattr(self._backend, name)
 
 
@@ -62,7 +64,8 @@ def connect(
     another order than `ORDER BY` asks for. Extensions are never fetched, so a run needs no network.
 
     What does not fit into `memory_limit`, such as `"2GB"`, is spilled; the process itself may use about a fifth more.
-    `None` is what DuckDB takes by itself, four fifths of the machine.
+    `None` is what DuckDB takes by itself, four fifths of the machine. Of `threads` there are by themselves as many as
+    have 250 MB of it each, at most all cores.
     Without `spill_folder` it goes to a folder of the owner alone in the system's temporary one, which vanishes with
     the connection; the next one removes those of runs that were killed.
 
@@ -70,7 +73,7 @@ def connect(
         ValueError: If `threads` is below 1 or `memory_limit` is not understood by DuckDB.
 
     Examples:
-        >>> connection = connect(threads=1)
+        >>> connection = connect(memory_limit="300MB")
         >>> connection.raw_sql("SELECT current_setting('threads')").fetchall()
         [(1,)]
     """
@@ -106,7 +109,25 @@ def open_engine(
         settings |= dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
         connection = _Engine(database, {"temp_directory": str(spill_folder), **settings}, read_only=read_only)
         weakref.finalize(connection, stack.pop_all().close)
+    if "threads" not in settings:
+        set_threads(cast("Backend", connection))
     return cast("Backend", connection)
+
+
+def set_threads(connection: Backend, threads: int | None = None) -> None:
+    """Let so many threads run; without a number as many as [`connect`] does."""
+    if threads is None:
+        settings = "parse_formatted_bytes(current_setting('memory_limit')), current_setting('threads')"
+        ((memory, cores),) = connection.raw_sql(f"RESET threads; SELECT {settings}").fetchall()
+        threads = max(1, min(round(memory / _BYTES_PER_THREAD), cores))
+    connection.raw_sql(f"SET threads = {threads}")
+
+
+def limits_of(connection: Backend) -> dict[str, Any]:
+    """Memory and threads of an engine, as [`open_engine`] takes them."""
+    memory, threads = "current_setting('memory_limit')", "current_setting('threads')"
+    ((limit, number),) = connection.raw_sql(f"SELECT {memory}, {threads}").fetchall()
+    return {"memory_limit": limit, "threads": number}
 
 
 @contextmanager

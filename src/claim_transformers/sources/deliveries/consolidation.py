@@ -20,7 +20,15 @@ import ibis
 import pyarrow as pa
 from tqdm import tqdm
 
-from claim_transformers.claims.engine import connect, create_view, engine_errors, read_batches
+from claim_transformers.claims.engine import (
+    MEMORY_LIMIT,
+    connect,
+    create_view,
+    engine_errors,
+    quote_text,
+    read_batches,
+    set_threads,
+)
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import DEFAULT_SALT
@@ -73,6 +81,8 @@ def consolidate(
     extract_date: dt.date | None = None,
     salt: str = DEFAULT_SALT,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    threads: int | None = None,
+    memory_limit: str | None = MEMORY_LIMIT,
     progress: bool = True,
 ) -> IngestSummary:
     """Publish canonical tables, quarantine, report, patients and provenance of everything that is valid.
@@ -88,6 +98,8 @@ def consolidate(
         salt (`str`, *optional*): Salt of the split by patient.
         options (`Mapping[str, Mapping[str, Any]]`, *optional*): Options of a source by its name, such as
             `{"cms-rif": {"keep_denied": True}}`.
+        threads (`int`, *optional*): As of [`sources.pipeline.ingest.ingest`], here also of the engine of `staging`.
+        memory_limit (`str`, *optional*, defaults to `"1GB"`): The same.
         progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
 
     Returns:
@@ -114,7 +126,10 @@ def consolidate(
     ):
         scratch = folder / ".scratch"
         scratch.mkdir()
-        connection = connect(spill_folder=scratch / "spill")
+        connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
+        if memory_limit is not None:
+            staging.connection.raw_sql(f"SET memory_limit = {quote_text(memory_limit)}")
+        set_threads(staging.connection, threads)
         try:
             exported = _export_loads(staging, valid, scratch / "loads")
             traced, staged = _read_sources(connection, staging, exported, scratch, dict(options or {}))
@@ -156,11 +171,10 @@ def _export_loads(staging: Staging, loads: Sequence[Load], folder: Path) -> dict
         table = staging.connection.table(stage_table(load.source, load.table))
         rows = table.filter(table.load_id == load.load_id).order_by("row_no")
         rows = rows.select(*staging.raw_columns(load), **{_ROW_NO: table.row_no})
-        quoted = str(target).replace("'", "''")
         with engine_errors(f"reading load {load.load_id}"):
             # The number tells files apart that differ in their line ends alone: their rows are duplicates, counted.
             staging.connection.raw_sql(
-                f"COPY ({staging.connection.compile(rows)}) TO '{quoted}' "
+                f"COPY ({staging.connection.compile(rows)}) TO {quote_text(target)} "
                 f"(FORMAT parquet, KV_METADATA {{load: '{load.load_id}'}})"
             )
     return {_name_load(load): load for load in loads}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import FEW_THREADS, connect, quote_text
+from claim_transformers.claims.engine import connect, quote_text
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.sources.pipeline.contract import StagedSource
 from claim_transformers.sources.pipeline.publishing import group_entries
@@ -121,7 +121,7 @@ def _add_codes(ledger: Ledger, folders: Sequence[Path]) -> None:
     """Count distinct raw codes by system, of each survey apart, and the codes that stay."""
     if not folders:
         return
-    connection = connect(threads=FEW_THREADS)
+    connection = connect()
 
     def run(name: str, sql: str) -> pa.Table:
         files = ", ".join(quote_text(folder / name) for folder in folders)

@@ -33,7 +33,7 @@ class Inputs:
         self, connection: Backend, place: Place, layout: Layout, name: str
     ) -> tuple[ir.Table, tuple[RawFile, ...]]:
         """Stage the rows of one raw table."""
-        paths = self._fetch(place, name) if place.table else find_files(self.folder, place.files, name)
+        paths = self._fetch(connection, place, name) if place.table else find_files(self.folder, place.files, name)
         files = [
             (
                 path,
@@ -52,12 +52,16 @@ class Inputs:
         ]
         return stage_files(connection, files, self.scratch, name=name)
 
-    def _fetch(self, place: Place, name: str) -> list[Path]:
+    def _fetch(self, connection: Backend, place: Place, name: str) -> list[Path]:
         """Fetch a table of the database."""
-        if isinstance(self.database, str):
-            self.database = connect_database(self.database, self.folder, self.scratch)
+        opened = self.database
+        if isinstance(opened, str):
+            opened = connect_database(opened, self.folder, self.scratch, connection)
         schema, _, table = place.table.rpartition(".")
-        found = fetch_to_parquet(self.database, [table], self.scratch / "fetched" / name, schema=schema or None)
+        found = fetch_to_parquet(opened, [table], self.scratch / "fetched" / name, schema=schema or None)
+        if opened is not self.database:
+            # It would hold its memory.
+            opened.disconnect()
         if not found:
             raise ClaimDataError(
                 "E_NO_FILE", f"expected a table of the name at tables.{name} in the database, found none"
@@ -85,9 +89,9 @@ def find_files(folder: Path, patterns: Sequence[str], name: str) -> list[Path]:
     return list(found)
 
 
-def connect_database(url: str, folder: Path, scratch: Path) -> BaseBackend:
-    """Connect to the database of a mapping; no message quotes its URL."""
-    opened = open_database(url, folder=folder, spill_folder=scratch / "database-spill")
+def connect_database(url: str, folder: Path, scratch: Path, engine: Backend | None = None) -> BaseBackend:
+    """Connect to the database of a mapping, as to one beside the engine; no message quotes its URL."""
+    opened = open_database(url, folder=folder, spill_folder=scratch / "database-spill", engine=engine)
     if opened is None:
         raise ClaimDataError(
             "E_WAREHOUSE", "expected the URL of a database, such as duckdb://claims.duckdb, found none"
