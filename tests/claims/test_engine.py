@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from claim_transformers.claims.engine import connect, limits_of, set_threads
+from claim_transformers.claims.engine import connect, limits_of, set_limits
 
 
 @pytest.mark.parametrize(("memory_limit", "most"), [("100MB", 1), ("1GB", 4), ("8GB", 32)])
@@ -14,9 +14,9 @@ def test_each_thread_has_memory_unless_their_number_is_given(memory_limit: str, 
     connection = connect(memory_limit=memory_limit)
     threads = min(most, os.cpu_count() or 1)
     assert limits_of(connection)["threads"] == threads
-    set_threads(connection, 7)
+    set_limits(connection, 7)
     assert limits_of(connection)["threads"] == 7
-    set_threads(connection)
+    set_limits(connection)
     assert limits_of(connection)["threads"] == threads
 
 

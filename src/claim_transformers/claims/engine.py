@@ -11,7 +11,7 @@ import re
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -79,13 +79,11 @@ def connect(
     """
     if threads is not None and threads < 1:
         raise ValueError(f"expected threads >= 1, found {threads}")
-    settings: dict[str, Any] = {"preserve_insertion_order": True}
-    if threads is not None:
-        settings["threads"] = threads
     import duckdb
 
+    settings: dict[str, Any] = {"threads": threads, "memory_limit": memory_limit, "preserve_insertion_order": True}
     try:
-        return open_engine(spill_folder=spill_folder, memory_limit=memory_limit, **settings)
+        return open_engine(spill_folder=spill_folder, **settings)
     except (duckdb.ParserException, duckdb.InvalidInputException, duckdb.BinderException) as error:
         raise ValueError(f"expected a memory_limit such as '2GB', found {memory_limit!r}") from error
 
@@ -94,6 +92,7 @@ def open_engine(
     database: str = ":memory:",
     *,
     spill_folder: Path | None = None,
+    threads: int | None = None,
     memory_limit: str | None = MEMORY_LIMIT,
     read_only: bool = False,
     **settings: Any,
@@ -104,18 +103,18 @@ def open_engine(
     with ExitStack() as stack:
         if spill_folder is None:
             # DuckDB would spill into the working folder, for everybody to read.
-            name = f"claim-transformers-{os.getuid()}"
-            spill_folder = stack.enter_context(scratch_folder(Path(tempfile.gettempdir(), name))) / "spill"
+            spill_folder = stack.enter_context(own_scratch()) / "spill"
         settings |= dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
         connection = _Engine(database, {"temp_directory": str(spill_folder), **settings}, read_only=read_only)
         weakref.finalize(connection, stack.pop_all().close)
-    if "threads" not in settings:
-        set_threads(cast("Backend", connection))
+    set_limits(cast("Backend", connection), threads)
     return cast("Backend", connection)
 
 
-def set_threads(connection: Backend, threads: int | None = None) -> None:
-    """Let so many threads run; without a number as many as [`connect`] does."""
+def set_limits(connection: Backend, threads: int | None = None, memory_limit: str | None = None) -> None:
+    """Limit an open engine; without a number so many threads run as [`connect`] says."""
+    if memory_limit is not None:
+        connection.raw_sql(f"SET memory_limit = {quote_text(memory_limit)}")
     if threads is None:
         settings = "parse_formatted_bytes(current_setting('memory_limit')), current_setting('threads')"
         ((memory, cores),) = connection.raw_sql(f"RESET threads; SELECT {settings}").fetchall()
@@ -125,9 +124,13 @@ def set_threads(connection: Backend, threads: int | None = None) -> None:
 
 def limits_of(connection: Backend) -> dict[str, Any]:
     """Memory and threads of an engine, as [`open_engine`] takes them."""
-    memory, threads = "current_setting('memory_limit')", "current_setting('threads')"
-    ((limit, number),) = connection.raw_sql(f"SELECT {memory}, {threads}").fetchall()
-    return {"memory_limit": limit, "threads": number}
+    names = ("memory_limit", "threads")
+    return {name: connection.raw_sql(f"SELECT current_setting('{name}')").fetchall()[0][0] for name in names}
+
+
+def own_scratch() -> AbstractContextManager[Path]:
+    """A folder of this user in the system's temporary one, for the block."""
+    return scratch_folder(Path(tempfile.gettempdir(), f"claim-transformers-{os.getuid()}"))
 
 
 @contextmanager

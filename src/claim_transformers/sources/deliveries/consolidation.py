@@ -25,9 +25,8 @@ from claim_transformers.claims.engine import (
     connect,
     create_view,
     engine_errors,
-    quote_text,
     read_batches,
-    set_threads,
+    set_limits,
 )
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.sequences import write_patients
@@ -127,9 +126,7 @@ def consolidate(
         scratch = folder / ".scratch"
         scratch.mkdir()
         connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
-        if memory_limit is not None:
-            staging.connection.raw_sql(f"SET memory_limit = {quote_text(memory_limit)}")
-        set_threads(staging.connection, threads)
+        set_limits(staging.connection, threads, memory_limit)
         try:
             exported = _export_loads(staging, valid, scratch / "loads")
             traced, staged = _read_sources(connection, staging, exported, scratch, dict(options or {}))
@@ -171,10 +168,11 @@ def _export_loads(staging: Staging, loads: Sequence[Load], folder: Path) -> dict
         table = staging.connection.table(stage_table(load.source, load.table))
         rows = table.filter(table.load_id == load.load_id).order_by("row_no")
         rows = rows.select(*staging.raw_columns(load), **{_ROW_NO: table.row_no})
+        quoted = str(target).replace("'", "''")
         with engine_errors(f"reading load {load.load_id}"):
             # The number tells files apart that differ in their line ends alone: their rows are duplicates, counted.
             staging.connection.raw_sql(
-                f"COPY ({staging.connection.compile(rows)}) TO {quote_text(target)} "
+                f"COPY ({staging.connection.compile(rows)}) TO '{quoted}' "
                 f"(FORMAT parquet, KV_METADATA {{load: '{load.load_id}'}})"
             )
     return {_name_load(load): load for load in loads}

@@ -78,7 +78,7 @@ class Unit:
     path: Path
     # A `Layout`, or what else the source stages it by.
     layout: Any
-    # The raw files in it, several in an archive, or what the source says of it; and their names, no two the same.
+    # The raw files in it, several in an archive, or what the source says of it; and once all are known their names.
     files: tuple[Any, ...] = ()
     names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -102,23 +102,15 @@ class StageUnit:
         with self.job.engine() as (connection, scratch):
             if (own := find_source(self.job.source).stage) is None:
                 rows, files = stage_files(connection, [(unit.path, unit.layout)], scratch, name=unit.name)
-                names = tuple(file.name for file in files)
                 # Parts count the codes of their own rows.
                 files = tuple(replace(file, codes={}) for file in files)
             else:
                 rows, files = load_function(own)(connection, unit.path, unit.layout, scratch)
-                names = ()
             with replacing_file(target) as temporary, engine_errors(f"staging {unit.name}"):
                 connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO {quote_text(temporary)} (FORMAT parquet)")
             # The layout has done its work, and would travel to every task with all others.
-            return replace(
-                unit,
-                layout=None,
-                files=files,
-                names=names,
-                columns=tuple(rows.columns),
-                num_bytes=target.stat().st_size,
-            )
+            size = target.stat().st_size
+            return replace(unit, layout=None, files=files, columns=tuple(rows.columns), num_bytes=size)
 
 
 def list_units(job: Job, connection: Backend, scratch: Path) -> list[Unit]:
@@ -223,12 +215,8 @@ def read_whole(job: Job, units: Sequence[Unit], connection: Backend, scratch: Pa
     source = job.read(connection, scratch, stage)
     if whole.is_staged_by_source:
         return replace(whole, people=frozenset(named)), source
-    known = {(file.name, file.sha256): table for table in source.tables for file in table.files}
-    tables = {
-        unit.number: known[unit.names[0], unit.files[0].sha256]
-        for unit in named.values()
-        if unit.files and (unit.names[0], unit.files[0].sha256) in known
-    }
+    known = {file.name: table for table in source.tables for file in table.files}
+    tables = {unit.number: known[unit.names[0]] for unit in named.values() if unit.names and unit.names[0] in known}
     keys = {number: _keys_of(table) for number, table in tables.items()}
     people = frozenset(number for number, table in tables.items() if table.target == "eligibility")
     return Whole(job, tuple(named.values()), keys, people), source

@@ -106,9 +106,8 @@ def name_apart(
         if may_repeat and any(file.name == other.name for _, other in files[: len(named)]):
             raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {file.name} twice")
         place = path.stem if path.suffix.lower() == ".zip" else path.parent.name
-        numbered = (f"{place}-{number}-{file.name}" for number in itertools.count(1))
-        names = itertools.chain((file.name, f"{place}-{file.name}"), numbered)
-        name = next(name for name in names if name not in taken)
+        prefixes = itertools.chain(("", f"{place}-"), (f"{place}-{number}-" for number in itertools.count(1)))
+        name = next(name for prefix in prefixes if (name := prefix + file.name) not in taken)
         taken.add(name)
         is_copy = file.num_rows > 0 and file.sha256 in seen
         if is_copy and not may_repeat:

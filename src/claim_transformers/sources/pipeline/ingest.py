@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
-from claim_transformers.claims.engine import MEMORY_LIMIT, connect, set_threads
+from claim_transformers.claims.engine import MEMORY_LIMIT, connect, set_limits
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json, show_entry
 from claim_transformers.claims.schema import SCHEMAS
@@ -221,7 +221,7 @@ def ingest(
             bar.set_postfix_str("reading")
             if threads is None and _is_small(path):
                 # Threads of few rows do little but wait for each other.
-                set_threads(connection, 1)
+                set_limits(connection, 1)
             with allow_expansion(max_expansion):
                 staged = reader(path, connection, scratch=scratch, **options)
             bar.update()
@@ -229,7 +229,7 @@ def ingest(
                 # To make a query faster takes longer than to run it.
                 connection.raw_sql("PRAGMA disable_optimizer")
             elif threads is None:
-                set_threads(connection)
+                set_limits(connection)
             ledger = Ledger()
             lines = settle_tables(
                 connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date

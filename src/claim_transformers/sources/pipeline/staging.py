@@ -12,13 +12,12 @@ from typing import Any
 # Of rows that a source stages by itself, the patient whose they are.
 KEY_PATIENT = "key_patient"
 _elsewhere: ContextVar[Callable[..., tuple[Any, Any]] | None] = ContextVar("staging_elsewhere", default=None)
-_taken: ContextVar[set[str] | None] = ContextVar("names_taken", default=None)
+_taken: ContextVar[set[str]] = ContextVar("names_taken")
 
 
 def names_taken() -> set[str]:
     """Names of raw files that the reader which runs has staged; none outside of readers."""
-    taken = _taken.get()
-    return set() if taken is None else taken
+    return _taken.get(set())
 
 
 @contextmanager

@@ -102,21 +102,18 @@ def fetch_to_parquet(
 def _batches(warehouse: BaseBackend, rows: ir.Table) -> Iterator[pa.RecordBatch]:
     from claim_transformers.claims.engine import engine_errors, read_batches
 
+    name, is_duckdb = rows.get_name(), warehouse.name == "duckdb"
     # A view can compute anything, and what it fails on is quoted.
-    if warehouse.name == "duckdb":
-        with engine_errors(f"fetching {rows.get_name()}"):
-            # Ibis 12 calls a method that DuckDB 2.0 no longer has.
-            yield from read_batches(warehouse, rows)
-        return
-    with _no_words(f"the rows of {rows.get_name()}", _ASK):
-        yield from warehouse.to_pyarrow_batches(rows)
+    with engine_errors(f"fetching {name}") if is_duckdb else _no_words(f"the rows of {name}", _ASK):
+        # Ibis 12 calls a method that DuckDB 2.0 no longer has.
+        yield from read_batches(warehouse, rows) if is_duckdb else warehouse.to_pyarrow_batches(rows)
 
 
 def _write(path: Path, rows: ir.Table, batches: Iterable[pa.RecordBatch]) -> None:
     schema = rows.schema().to_pyarrow()
-    try:
-        with pq.ParquetWriter(path, schema) as writer:
-            for batch in batches:
-                writer.write_table(pa.Table.from_batches([batch]).cast(schema))
-    except pa.ArrowInvalid as error:
-        raise ClaimDataError("E_WAREHOUSE", f"could not fetch {path.stem}: {type(error).__name__}") from None
+    with (
+        _no_words(f"the types of {path.stem}", _ASK, pa.ArrowInvalid),
+        pq.ParquetWriter(path, schema) as writer,
+    ):
+        for batch in batches:
+            writer.write_table(pa.Table.from_batches([batch]).cast(schema))
