@@ -18,7 +18,7 @@ from claim_transformers.sources.formats.cms_rif.eligibility import stage_rif_ben
 from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.demographics import read_county_crosswalk
 from claim_transformers.sources.pipeline.layout_files import FileLayout, find_layout_files, read_layouts
-from claim_transformers.sources.pipeline.reading import stage_files
+from claim_transformers.sources.pipeline.reading import Layout, stage_files
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
