@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gc
+import pickle
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -176,6 +177,12 @@ def test_another_process_neither_builds_nor_compiles_nor_describes(connection, t
     assert found[0] == found[1]
     assert "expression" not in vars(step)
     plan_files._folder.cache_clear()
+
+
+def test_a_table_that_travelled_is_named_as_before(connection, monkeypatch):
+    travelled = pickle.loads(pickle.dumps(NAMED))
+    monkeypatch.setattr(Backend, "compile", None)
+    assert to_sql(connection, travelled) == to_sql(connection, NAMED)
 
 
 def test_a_name_that_stands_for_another_one_is_taken_as_it_is(connection):

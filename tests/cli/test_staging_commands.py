@@ -156,3 +156,8 @@ def test_an_option_of_no_staged_source_is_refused(tmp_path, capsys, monkeypatch)
     given = (tmp_path / "staging.duckdb", tmp_path / "out", "--layouts", tmp_path)
     message = fail(capsys, monkeypatch, "consolidate", *given)
     assert "expected options of the sources ['synpuf'], found ['layouts']" in message
+    for option, said in {
+        "--threads": "expected threads >= 1, found 0",
+        "--memory-limit": "expected a memory_limit",
+    }.items():
+        assert said in fail(capsys, monkeypatch, "consolidate", *given[:2], option, "0")

@@ -11,7 +11,7 @@ import re
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 # Of the engine alone, wherever nothing else is asked for.
 MEMORY_LIMIT = "1GB"
-# Sixteen threads on it took nine times the processor time of two (on two cores), which they spent on spilling.
-FEW_THREADS = min(os.cpu_count() or 1, 4)
+# Sixteen threads on 1 GB took up to nine times the processor time of two (on two cores), which they spent on spilling.
+_BYTES_PER_THREAD = 250_000_000
 
 
 class _Engine:
@@ -50,6 +50,8 @@ class _Engine:
         return ibis.duckdb.from_connection(self.con)
 
     def __getattr__(self, name: str) -> Any:
+        if "con" not in vars(self):  # a copy that is being made asks before it has anything
+            raise AttributeError(name)
         return getattr(self._backend, name)
 
 
@@ -62,7 +64,8 @@ def connect(
     another order than `ORDER BY` asks for. Extensions are never fetched, so a run needs no network.
 
     What does not fit into `memory_limit`, such as `"2GB"`, is spilled; the process itself may use about a fifth more.
-    `None` is what DuckDB takes by itself, four fifths of the machine.
+    `None` is what DuckDB takes by itself, four fifths of the machine. Of `threads` there are by themselves as many as
+    have 250 MB of it each, at most all cores.
     Without `spill_folder` it goes to a folder of the owner alone in the system's temporary one, which vanishes with
     the connection; the next one removes those of runs that were killed.
 
@@ -70,19 +73,17 @@ def connect(
         ValueError: If `threads` is below 1 or `memory_limit` is not understood by DuckDB.
 
     Examples:
-        >>> connection = connect(threads=1)
+        >>> connection = connect(memory_limit="300MB")
         >>> connection.raw_sql("SELECT current_setting('threads')").fetchall()
         [(1,)]
     """
     if threads is not None and threads < 1:
         raise ValueError(f"expected threads >= 1, found {threads}")
-    settings: dict[str, Any] = {"preserve_insertion_order": True}
-    if threads is not None:
-        settings["threads"] = threads
     import duckdb
 
+    settings: dict[str, Any] = {"threads": threads, "memory_limit": memory_limit, "preserve_insertion_order": True}
     try:
-        return open_engine(spill_folder=spill_folder, memory_limit=memory_limit, **settings)
+        return open_engine(spill_folder=spill_folder, **settings)
     except (duckdb.ParserException, duckdb.InvalidInputException, duckdb.BinderException) as error:
         raise ValueError(f"expected a memory_limit such as '2GB', found {memory_limit!r}") from error
 
@@ -91,6 +92,7 @@ def open_engine(
     database: str = ":memory:",
     *,
     spill_folder: Path | None = None,
+    threads: int | None = None,
     memory_limit: str | None = MEMORY_LIMIT,
     read_only: bool = False,
     **settings: Any,
@@ -101,12 +103,34 @@ def open_engine(
     with ExitStack() as stack:
         if spill_folder is None:
             # DuckDB would spill into the working folder, for everybody to read.
-            name = f"claim-transformers-{os.getuid()}"
-            spill_folder = stack.enter_context(scratch_folder(Path(tempfile.gettempdir(), name))) / "spill"
+            spill_folder = stack.enter_context(own_scratch()) / "spill"
         settings |= dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
         connection = _Engine(database, {"temp_directory": str(spill_folder), **settings}, read_only=read_only)
         weakref.finalize(connection, stack.pop_all().close)
+    set_limits(cast("Backend", connection), threads)
     return cast("Backend", connection)
+
+
+def set_limits(connection: Backend, threads: int | None = None, memory_limit: str | None = None) -> None:
+    """Limit an open engine; without a number so many threads run as [`connect`] says."""
+    if memory_limit is not None:
+        connection.raw_sql(f"SET memory_limit = {quote_text(memory_limit)}")
+    if threads is None:
+        settings = "parse_formatted_bytes(current_setting('memory_limit')), current_setting('threads')"
+        ((memory, cores),) = connection.raw_sql(f"RESET threads; SELECT {settings}").fetchall()
+        threads = max(1, min(round(memory / _BYTES_PER_THREAD), cores))
+    connection.raw_sql(f"SET threads = {threads}")
+
+
+def limits_of(connection: Backend) -> dict[str, Any]:
+    """Memory and threads of an engine, as [`open_engine`] takes them."""
+    names = ("memory_limit", "threads")
+    return {name: connection.raw_sql(f"SELECT current_setting('{name}')").fetchall()[0][0] for name in names}
+
+
+def own_scratch() -> AbstractContextManager[Path]:
+    """A folder of this user in the system's temporary one, for the block."""
+    return scratch_folder(Path(tempfile.gettempdir(), f"claim-transformers-{os.getuid()}"))
 
 
 @contextmanager

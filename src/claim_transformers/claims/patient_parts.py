@@ -6,9 +6,7 @@ here in turn. A folder that is no larger than a part is asked whole.
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,8 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import FEW_THREADS, MEMORY_LIMIT, connect, engine_errors, view_table
-from claim_transformers.claims.files import scratch_folder
+from claim_transformers.claims.engine import MEMORY_LIMIT, connect, engine_errors, own_scratch, view_table
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.schema import SCHEMAS
@@ -40,9 +37,9 @@ _BYTES_PER_PART = 1 << 26
 
 
 @contextmanager
-def task_engine(*, threads: int = 1, memory_limit: str | None = MEMORY_LIMIT) -> Iterator[tuple[Backend, Path]]:
+def task_engine(*, threads: int | None = 1, memory_limit: str | None = MEMORY_LIMIT) -> Iterator[tuple[Backend, Path]]:
     """Open an engine and a folder on the disk of this machine, for one task."""
-    with scratch_folder(_scratch()) as scratch:
+    with own_scratch() as scratch:
         connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
         try:
             yield connection, scratch
@@ -94,7 +91,7 @@ def run_on_parts(
     The folder has the tables of `columns`, whole where these are none, and always a file of patients. Without tasks
     one part after the other is run here, on a few cores.
     """
-    threads = FEW_THREADS if tasks is None else 1
+    threads = None if tasks is None else 1
     if tasks is None and num_parts == 1:
         with task_engine(threads=threads) as (connection, _):
             yield function(0, connection, folder.path)
@@ -112,7 +109,7 @@ def _exchange_here(
     num_places: int,
 ) -> Iterator[_Result]:
     """Do as `SparkTasks.exchange` on one machine; what is cut waits on its disk."""
-    with scratch_folder(_scratch()) as scratch:
+    with own_scratch() as scratch:
         for number, item in enumerate(items):
             # The engine gives several pieces of an item for one place where many rows go to many places.
             for order, (place, piece) in enumerate(cut(item)):
@@ -121,13 +118,8 @@ def _exchange_here(
             yield take(place, (path.read_bytes() for path in sorted(scratch.glob(f"{place:06d}-*"))))
 
 
-def _scratch() -> Path:
-    """Where this user's scratch folders are on this machine."""
-    return Path(tempfile.gettempdir(), f"claim-transformers-{os.getuid()}")
-
-
 def _cut_file(
-    columns: _Columns, num_parts: int, threads: int, numbered: tuple[int, Path]
+    columns: _Columns, num_parts: int, threads: int | None, numbered: tuple[int, Path]
 ) -> Iterator[tuple[int, bytes]]:
     """Cut a file of a table by patient."""
     number, path = numbered
@@ -143,7 +135,7 @@ def _open_part(
     folder: IngestedFolder,
     tables: Sequence[str],
     function: Callable[..., Any],
-    threads: int,
+    threads: int | None,
     number: int,
     pieces: Iterator[bytes],
 ) -> Any:

@@ -151,7 +151,7 @@ def to_expression(value: Any) -> Any:
 
 def to_sql(connection: Backend, plan: Plan) -> str:
     """Compile a step or an expression; a table of the engine needs no compiler."""
-    if isinstance(plan, ir.Table) and isinstance(plan.op(), ops.DatabaseTable) and plan.op().source is _NOWHERE:
+    if isinstance(plan, ir.Table) and isinstance(plan.op(), ops.DatabaseTable) and plan.op().source == _NOWHERE:
         return f'SELECT * FROM "{plan.get_name()}"'
     key = plan.key if isinstance(plan, _Step) else plan.op()
     if (known := _find(_sql, key)) is not None:
@@ -228,7 +228,7 @@ def _keep(kept: dict[Any, _T], key: Hashable, value: _T) -> None:
 
 def _is_nowhere(operation: ops.Node) -> bool:
     tables = operation.find(ops.PhysicalTable)
-    return all(isinstance(table, ops.DatabaseTable) and table.source is _NOWHERE for table in tables)
+    return all(isinstance(table, ops.DatabaseTable) and table.source == _NOWHERE for table in tables)
 
 
 class _Key:

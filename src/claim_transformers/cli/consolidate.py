@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from claim_transformers.cli.options import Overwrite, as_date, new_app
-from claim_transformers.cli.source_commands import declare, given
+from claim_transformers.cli.source_commands import ENGINE, declare, given
 from claim_transformers.sources.registry import Source, SourceOption, sources
 
 app = new_app()
@@ -31,6 +31,7 @@ def consolidate(
     from claim_transformers.sources.deliveries.consolidation import consolidate as run
     from claim_transformers.sources.deliveries.staging_area import Staging
 
+    limits = given({option.name: options.pop(option.name) for option in ENGINE})
     with Staging(staging, read_only=True) as area:
         summary = run(
             area,
@@ -40,6 +41,7 @@ def consolidate(
             max_reason_share=max_reason_share,
             extract_date=None if extract_date is None else as_date(extract_date, "--extract-date"),
             options=_by_source(given(options), {load.source for load in area.loads() if load.is_valid}),
+            **limits,
         )
     typer.echo(str(summary))
 
@@ -71,4 +73,4 @@ def _options_of_deliveries() -> list[SourceOption]:
     ]
 
 
-app.command()(declare(consolidate, _options_of_deliveries()))
+app.command()(declare(consolidate, (*ENGINE, *_options_of_deliveries())))

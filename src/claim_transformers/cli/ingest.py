@@ -8,18 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from claim_transformers.cli.options import Engine, MaxExpansion, Overwrite, as_date, new_app, open_tasks
-from claim_transformers.cli.source_commands import Command, declare, given, source_commands
+from claim_transformers.cli.source_commands import ENGINE, Command, declare, given, source_commands
 from claim_transformers.sources.registry import Source, SourceOption
 
 _NDC_DIRECTORY = SourceOption(
     "ndc_directory",
     str,
     "NDC directory of the FDA (product.txt, zip, address, '-' to fetch it; or 'none'): fills become ingredients.",
-)
-# Of sources that the engine reads.
-_ENGINE = (
-    SourceOption("threads", int, "Threads of the engine, all cores if not given."),
-    SourceOption("memory_limit", str, "Memory of the engine (1GB); what does not fit goes to the disk of OUT."),
 )
 _EXTRACT_DATE = SourceOption("extract_date", str, "Day of the extract, ISO; later services go to quarantine.")
 
@@ -69,7 +64,7 @@ def _ingest_command(source: Source) -> Command:
         typer.echo(str(summary))
 
     return declare(
-        ingest, (_EXTRACT_DATE, *(() if source.read is None else (_NDC_DIRECTORY, *_ENGINE)), *source.options)
+        ingest, (_EXTRACT_DATE, *(() if source.read is None else (_NDC_DIRECTORY, *ENGINE)), *source.options)
     )
 
 

@@ -11,6 +11,11 @@ from claim_transformers.cli.options import new_app
 from claim_transformers.sources.registry import Source, SourceOption, sources
 
 Command = Callable[..., None]
+# Of commands that run the engine over raw claims.
+ENGINE = (
+    SourceOption("threads", int, "Threads of the engine; if not given one for each 250 MB, at most all cores."),
+    SourceOption("memory_limit", str, "Memory of the engine (1GB); what does not fit goes to the disk of OUT."),
+)
 
 
 def source_commands(make: Callable[[Source], Command], *, only_stageable: bool = False) -> type[TyperGroup]:

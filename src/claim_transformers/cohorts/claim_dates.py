@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from claim_transformers.claims.engine import FEW_THREADS, connect, engine_errors, fetch, load, materialize, view_table
+from claim_transformers.claims.engine import connect, engine_errors, fetch, load, materialize, view_table
 from claim_transformers.claims.patient_parts import count_parts, run_on_parts
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import DRUG_NAMES, DRUG_NAMES_SCHEMA, open_folder
@@ -57,7 +57,7 @@ def count_unknown_codes(
         columns = {**dict.fromkeys(files), "patients": ("patient_id",)}
         count_part = partial(_count_in_part, examples, hides_unpaid)
         return sum(run_on_parts(tasks, folder, columns, count_part, count_parts(folder, *files)))
-    connection, count = connection or connect(threads=FEW_THREADS), 0
+    connection, count = connection or connect(), 0
     with engine_errors("checking a cohort against its claims"):
         codes = load(connection, "shown_codes", _shown_codes(examples.slice(0, 0)))
         claim_line, rx_claim = (

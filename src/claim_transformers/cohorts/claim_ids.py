@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.claims.engine import FEW_THREADS, connect, engine_errors, fetch, load, view_table
+from claim_transformers.claims.engine import connect, engine_errors, fetch, load, view_table
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.store import open_folder
 from claim_transformers.claims.visits import CODE_COLUMNS, collect_code_events
@@ -37,7 +37,7 @@ def claims_of_visits(patients: pa.Table, claims: str | Path) -> pa.Table:
         claim_transformers.codes.errors.ClaimDataError: E_NO_FOLDER: expected an ingested folder at /nowhere, ...
     """
     folder = open_folder(claims)
-    connection = connect(threads=FEW_THREADS)
+    connection = connect()
     with engine_errors("looking up claims"):
         wanted = load(connection, "wanted_visits", _visits_of(patients))
         # Visits are made per patient; with the claim as part of the patient, each code keeps its claim.

@@ -87,7 +87,9 @@ class Source:
         """Import the function that stages the raw files; `ValueError` if the source publishes by itself."""
         if self.read is None:
             raise ValueError(f"expected a source with canonical tables, found {self.name!r}, which has none")
-        reader: SourceReader = load_function(self.read)
+        from claim_transformers.sources.pipeline.staging import naming_apart
+
+        reader: SourceReader = naming_apart()(load_function(self.read))
         return reader
 
     def read_layouts(self, folder: str | Path | None = None) -> dict[str, FileLayout]:

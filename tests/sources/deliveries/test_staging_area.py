@@ -15,7 +15,7 @@ from sources.raw_claims import inpatient as synpuf_inpatient
 from sources.rif_rows import beneficiary, claim, drug, write_rif
 
 import claim_transformers.sources.deliveries.staging_area as staging_module
-from claim_transformers.claims.engine import fetch
+from claim_transformers.claims.engine import connect, fetch, limits_of
 from claim_transformers.claims.store import open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.deliveries.consolidation import _PROVENANCE_SCHEMA, consolidate
@@ -86,7 +86,9 @@ def test_deliveries_with_files_of_one_name_stand_side_by_side(staging, tmp_path:
     assert all(load.is_valid for load in staging.loads())
     with pytest.raises(ClaimDataError, match=r"E_FILE_TWICE: inpatient\.csv has the content of load 1"):
         staging.load("cms-rif", tmp_path / "2018")
-    summary = consolidate(staging, tmp_path / "out", progress=False, **ANY_SHARE)
+    limits = {"threads": 1, "memory_limit": "300MB"}
+    summary = consolidate(staging, tmp_path / "out", progress=False, **limits, **ANY_SHARE)
+    assert limits_of(staging.connection) == limits_of(connect(**limits))
     lines = pq.read_table(tmp_path / "out" / "claim_line")["claim_id"].to_pylist()
     # What both deliveries hold is a duplicate.
     assert sorted(lines) == ["2018-IP", "2019-IP", "9-IP"]

@@ -1,5 +1,6 @@
 """What is ingested patient by patient is what is ingested at once; Spark itself is met in `tests/test_spark.py`."""
 
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ ANYTHING = {"max_quarantine_share": 1.0, "max_reason_share": 1.0, "progress": Fa
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Claims of ten patients with every kind of dirt that is found by looking at other rows."""
+    """Claims of ten patients with every kind of dirt that is found by looking at other rows; all files of one name."""
     patients = [f"P{number}" for number in range(10)]
     people = [eligibility(patient) for patient in patients[:8]]
     people += [eligibility("P1", enrollment_end_date=""), eligibility("P2", birth_date="1955-01-31")]
@@ -35,7 +36,11 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
         medical_claim("P8", "M code", diagnosis_code_1="?"),
     ]
     pharmacy = [pharmacy_claim(patient, f"R{patient}") for patient in patients[::2]]
-    return write_tuva(tmp_path_factory.mktemp("raw"), medical=medical, pharmacy=pharmacy, people=people)
+    folder = write_tuva(tmp_path_factory.mktemp("raw"), medical=medical, pharmacy=pharmacy, people=people)
+    for file in sorted(folder.iterdir()):
+        file.with_suffix("").mkdir()
+        file.rename(file.with_suffix("") / "part-0.csv")
+    return folder
 
 
 def test_parts_of_patients_add_up_to_the_folder_of_one_machine(raw: Path, tmp_path: Path) -> None:
@@ -46,6 +51,13 @@ def test_parts_of_patients_add_up_to_the_folder_of_one_machine(raw: Path, tmp_pa
     at_once = ingest("tuva", raw, one, **ANYTHING)
     reasons = {reason for entry in at_once.report["files"] for reason in entry["quarantine_reasons"]}
     assert {"R_NO_ID", "R_CLAIM_SHARED", "R_DEMOGRAPHICS", "R_DATE"} <= reasons
+    rows: Counter[str] = Counter()
+    for entry in at_once.report["files"]:
+        rows[entry["source_file"]] += entry["rows_in"]
+    written = {path.parent.name: len(path.read_text().splitlines()) - 1 for path in raw.glob("*/part-0.csv")}
+    # Eligibility comes first.
+    names = {"eligibility": "part-0.csv"}
+    assert rows == {names.get(table, f"{table}-part-0.csv"): number for table, number in written.items()}
     in_parts = ingest_on_spark("tuva", raw, other, spark=TasksHere(attempts=2), num_parts=2, **ANYTHING)
     assert len(list((other / "claim_line").iterdir())) > 1
     assert_same_folders(one, other)
@@ -64,7 +76,7 @@ def test_a_column_of_parts_of_medicare_is_no_part_of_patients(tmp_path: Path) ->
 
 
 def test_a_file_too_bad_for_one_machine_is_too_bad_in_parts(raw: Path, tmp_path: Path) -> None:
-    with pytest.raises(ClaimDataError, match=r"E_QUARANTINE_RATE: .* medical_claim.csv: .*R_CLAIM_SHARED"):
+    with pytest.raises(ClaimDataError, match=r"E_QUARANTINE_RATE: .* medical_claim-part-0.csv: .*R_CLAIM_SHARED"):
         ingest_on_spark("tuva", raw, tmp_path / "out", spark=TasksHere(), num_parts=1, progress=False)
     assert list(tmp_path.iterdir()) == []
 

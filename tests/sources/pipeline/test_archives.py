@@ -25,6 +25,16 @@ def test_members_are_unpacked_without_their_folders(tmp_path: Path) -> None:
     assert [(file.name, file.read_bytes()) for file in unpacked] == [("a.csv", b"1"), ("b.csv", b"2")]
 
 
+def test_archives_of_one_name_and_two_folders_do_not_meet(tmp_path: Path) -> None:
+    for folder in ("people", "claims"):
+        (tmp_path / folder).mkdir()
+        _zip(tmp_path / folder / "part.zip", **{"a.csv": folder.encode()})
+        (tmp_path / folder / "part.csv.gz").write_bytes(gzip.compress(folder.encode()))
+    for name in ("part.zip", "part.csv.gz"):
+        found = [unpack(tmp_path / folder / name, tmp_path / "scratch") for folder in ("people", "claims")]
+        assert [file.read_bytes() for (file,) in found] == [b"people", b"claims"]
+
+
 def test_what_a_mac_adds_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "claims.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -100,7 +110,7 @@ def test_members_are_counted_together_and_by_what_they_become(tmp_path: Path, mo
     path = _zip(tmp_path / "claims.zip", **{f"{number}.csv": b"0" * 9_000 for number in range(9)})
     with allow_expansion(20), pytest.raises(ClaimDataError, match=r"E_ARCHIVE_PATH.*expands"):
         unpack(path, tmp_path / "scratch")
-    assert not (tmp_path / "scratch").exists()
+    assert not list((tmp_path / "scratch").rglob("*.csv"))
     # An author may understate the sizes.
     monkeypatch.setattr(zipfile.ZipInfo, "file_size", property(lambda self: 1, lambda self, size: None))
     with allow_expansion(20), pytest.raises(ClaimDataError, match=r"E_ARCHIVE"):

@@ -20,7 +20,14 @@ import ibis
 import pyarrow as pa
 from tqdm import tqdm
 
-from claim_transformers.claims.engine import connect, create_view, engine_errors, read_batches
+from claim_transformers.claims.engine import (
+    MEMORY_LIMIT,
+    connect,
+    create_view,
+    engine_errors,
+    read_batches,
+    set_limits,
+)
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import DEFAULT_SALT
@@ -73,6 +80,8 @@ def consolidate(
     extract_date: dt.date | None = None,
     salt: str = DEFAULT_SALT,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    threads: int | None = None,
+    memory_limit: str | None = MEMORY_LIMIT,
     progress: bool = True,
 ) -> IngestSummary:
     """Publish canonical tables, quarantine, report, patients and provenance of everything that is valid.
@@ -88,6 +97,8 @@ def consolidate(
         salt (`str`, *optional*): Salt of the split by patient.
         options (`Mapping[str, Mapping[str, Any]]`, *optional*): Options of a source by its name, such as
             `{"cms-rif": {"keep_denied": True}}`.
+        threads (`int`, *optional*): As of [`sources.pipeline.ingest.ingest`], here also of the engine of `staging`.
+        memory_limit (`str`, *optional*, defaults to `"1GB"`): The same.
         progress (`bool`, *optional*, defaults to `True`): Whether to show a progress bar.
 
     Returns:
@@ -114,7 +125,8 @@ def consolidate(
     ):
         scratch = folder / ".scratch"
         scratch.mkdir()
-        connection = connect(spill_folder=scratch / "spill")
+        connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
+        set_limits(staging.connection, threads, memory_limit)
         try:
             exported = _export_loads(staging, valid, scratch / "loads")
             traced, staged = _read_sources(connection, staging, exported, scratch, dict(options or {}))

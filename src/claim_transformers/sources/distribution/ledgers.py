@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import FEW_THREADS, connect, quote_text
+from claim_transformers.claims.engine import connect
 from claim_transformers.claims.ledger import Ledger
+from claim_transformers.sources.distribution.units import rows_of
 from claim_transformers.sources.pipeline.contract import StagedSource
 from claim_transformers.sources.pipeline.publishing import group_entries
 from claim_transformers.sources.pipeline.screening import enter_files
@@ -121,11 +122,10 @@ def _add_codes(ledger: Ledger, folders: Sequence[Path]) -> None:
     """Count distinct raw codes by system, of each survey apart, and the codes that stay."""
     if not folders:
         return
-    connection = connect(threads=FEW_THREADS)
+    connection = connect()
 
     def run(name: str, sql: str) -> pa.Table:
-        files = ", ".join(quote_text(folder / name) for folder in folders)
-        rows = f"read_parquet([{files}], hive_partitioning = false)"
+        rows = rows_of([folder / name for folder in folders])
         return connection.con.sql(sql.format(rows=rows)).to_arrow_table()
 
     distinct = run(

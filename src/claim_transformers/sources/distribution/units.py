@@ -25,16 +25,10 @@ from claim_transformers.claims.patient_parts import cut_by_patient, pack_piece, 
 from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.sources.pipeline.archives import MAX_EXPANSION, allow_expansion
-from claim_transformers.sources.pipeline.contract import (
-    RawFile,
-    StagedSource,
-    StagedTable,
-    check_files_differ,
-    name_apart,
-)
+from claim_transformers.sources.pipeline.contract import StagedSource, StagedTable, name_apart
 from claim_transformers.sources.pipeline.identity import write_ids
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
-from claim_transformers.sources.pipeline.staging import KEY_PATIENT, stage_elsewhere
+from claim_transformers.sources.pipeline.staging import KEY_PATIENT, names_taken, stage_elsewhere
 from claim_transformers.sources.registry import find_source, load_function
 
 if TYPE_CHECKING:
@@ -84,7 +78,7 @@ class Unit:
     path: Path
     # A `Layout`, or what else the source stages it by.
     layout: Any
-    # The raw files in it, several in an archive, or what the source says of it; and their names, no two the same.
+    # The raw files in it, several in an archive, or what the source says of it; and once all are known their names.
     files: tuple[Any, ...] = ()
     names: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -108,23 +102,15 @@ class StageUnit:
         with self.job.engine() as (connection, scratch):
             if (own := find_source(self.job.source).stage) is None:
                 rows, files = stage_files(connection, [(unit.path, unit.layout)], scratch, name=unit.name)
-                names = tuple(file.name for file in files)
                 # Parts count the codes of their own rows.
                 files = tuple(replace(file, codes={}) for file in files)
             else:
                 rows, files = load_function(own)(connection, unit.path, unit.layout, scratch)
-                names = ()
             with replacing_file(target) as temporary, engine_errors(f"staging {unit.name}"):
                 connection.raw_sql(f"COPY ({to_sql(connection, rows)}) TO {quote_text(temporary)} (FORMAT parquet)")
             # The layout has done its work, and would travel to every task with all others.
-            return replace(
-                unit,
-                layout=None,
-                files=files,
-                names=names,
-                columns=tuple(rows.columns),
-                num_bytes=target.stat().st_size,
-            )
+            size = target.stat().st_size
+            return replace(unit, layout=None, files=files, columns=tuple(rows.columns), num_bytes=size)
 
 
 def list_units(job: Job, connection: Backend, scratch: Path) -> list[Unit]:
@@ -219,26 +205,18 @@ def read_whole(job: Job, units: Sequence[Unit], connection: Backend, scratch: Pa
         rows = whole.open(connection, name, [])
         if whole.is_staged_by_source:
             return rows, tuple(file for unit in asked for file in unit.files)
-        staged: list[RawFile] = []
+        found = [(unit.path, file) for unit in asked for file in unit.files]
+        staged = name_apart(found, taken=names_taken(), may_repeat=may_repeat)
+        names = iter(staged)
         for unit in asked:
-            own: list[RawFile] = []
-            for position, file in enumerate(unit.files):
-                own.append(name_apart(file, [*staged, *own], unit.path, position, may_repeat=may_repeat))
-            staged += own
-            named[unit.number] = replace(unit, names=tuple(file.name for file in own))
-        if not may_repeat:
-            check_files_differ(staged)
-        return rows, tuple(staged)
+            named[unit.number] = replace(unit, names=tuple(next(names).name for _ in unit.files))
+        return rows, staged
 
     source = job.read(connection, scratch, stage)
     if whole.is_staged_by_source:
         return replace(whole, people=frozenset(named)), source
-    known = {(file.name, file.sha256): table for table in source.tables for file in table.files}
-    tables = {
-        unit.number: known[unit.names[0], unit.files[0].sha256]
-        for unit in named.values()
-        if unit.files and (unit.names[0], unit.files[0].sha256) in known
-    }
+    known = {file.name: table for table in source.tables for file in table.files}
+    tables = {unit.number: known[unit.names[0]] for unit in named.values() if unit.names and unit.names[0] in known}
     keys = {number: _keys_of(table) for number, table in tables.items()}
     people = frozenset(number for number, table in tables.items() if table.target == "eligibility")
     return Whole(job, tuple(named.values()), keys, people), source

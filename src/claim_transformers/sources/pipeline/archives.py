@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ def unpack(path: Path, scratch: Path) -> list[Path]:
 
 def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
     unpacked = []
+    folder = _own_folder(scratch)
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
@@ -56,10 +58,9 @@ def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
                 name = PurePosixPath(member.filename).name
                 if name.startswith(".") or member.filename.startswith("__MACOSX/"):
                     continue
-                target = scratch / path.stem / name
+                target = folder / name
                 if target.exists():
                     raise ClaimDataError("E_ARCHIVE_PATH", f"{path.name} holds two files of the same name")
-                target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, target.open("wb") as sink:
                     left -= _copy(source, sink, limit=left, name=path.name)
                 unpacked.append(target)
@@ -68,6 +69,12 @@ def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
             "E_ARCHIVE", f"expected a whole zip file, found a damaged or encrypted one: {path.name}. Fetch it again"
         ) from error
     return unpacked
+
+
+def _own_folder(scratch: Path) -> Path:
+    """A new folder for one archive, because those of other folders may share its name."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=scratch))
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -107,8 +114,7 @@ def _expands(name: str) -> ClaimDataError:
 
 def _unpack_gzip(path: Path, scratch: Path) -> Path:
     _refuse_nested(path, path.stem)
-    target = scratch / path.name / path.stem
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = _own_folder(scratch) / path.stem
     try:
         with gzip.open(path) as source, target.open("wb") as sink:
             _copy(source, sink, limit=_limit(path), name=path.name)

@@ -24,6 +24,7 @@ disk of the output, for unpacked files, removed by the caller. Further keyword a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -92,27 +93,29 @@ class RawFile:
 
 
 def name_apart(
-    file: RawFile, others: Sequence[RawFile], path: Path, position: int, *, may_repeat: bool = False
-) -> RawFile:
-    """Give a raw file that shares its name with another one of its own, by its folder and place in an archive.
+    files: Sequence[tuple[Path, RawFile]], *, taken: set[str], may_repeat: bool = False
+) -> tuple[RawFile, ...]:
+    """Give the raw files of a table, each with its path, names that no other one of the source has, and note them.
 
-    Where contents may repeat, a name that does is a file given twice.
+    A name that is `taken` is told apart by the folder or the archive of its file, and a number where that is not
+    enough. Counting claims twice is not dirt but a mistake: contents must differ or, where they may repeat, names.
     """
-    is_shared = any(file.name == other.name for other in others)
-    if is_shared and may_repeat:
-        raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {file.name} twice")
-    return replace(file, name=f"{path.parent.name}-{position}-{file.name}") if is_shared else file
-
-
-def check_files_differ(files: Sequence[RawFile]) -> None:
-    """Raise if two files have the same content: counting claims twice is not dirt but a mistake."""
+    named: list[RawFile] = []
     seen: dict[str, str] = {}
-    for file in files:
-        if file.num_rows and file.sha256 in seen:
-            raise ClaimDataError(
-                "E_FILE_TWICE", f"{seen[file.sha256]} and {file.name} have the same content: remove one"
-            )
-        seen[file.sha256] = file.name
+    for path, file in files:
+        if may_repeat and any(file.name == other.name for _, other in files[: len(named)]):
+            raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {file.name} twice")
+        place = path.stem if path.suffix.lower() == ".zip" else path.parent.name
+        prefixes = itertools.chain(("", f"{place}-"), (f"{place}-{number}-" for number in itertools.count(1)))
+        name = next(name for prefix in prefixes if (name := prefix + file.name) not in taken)
+        taken.add(name)
+        is_copy = file.num_rows > 0 and file.sha256 in seen
+        if is_copy and not may_repeat:
+            raise ClaimDataError("E_FILE_TWICE", f"{seen[file.sha256]} and {name} have the same content: remove one")
+        seen[file.sha256] = name
+        warnings = {**file.warnings, "W_FILE_TWICE": 1} if is_copy else file.warnings
+        named.append(replace(file, name=name, warnings=warnings))
+    return tuple(named)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
-from claim_transformers.claims.engine import MEMORY_LIMIT, connect
+from claim_transformers.claims.engine import MEMORY_LIMIT, connect, set_limits
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json, show_entry
 from claim_transformers.claims.schema import SCHEMAS
@@ -180,7 +180,7 @@ def ingest(
             table of `ndc9` and `ingredient`: a fill that it lists stands on its visit as `DRUG/...`, its ingredient.
             A simulated population brings such a table, which is read by itself; `"none"` leaves every fill its NDC.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split by patient.
-        threads (`int`, *optional*): Threads of the engine, all cores if not given.
+        threads (`int`, *optional*): Threads of the engine; if not given one for each 250 MB, at most all cores.
         memory_limit (`str`, *optional*, defaults to `"1GB"`):
             Memory of the engine, which spills to the disk of `out`; the process takes less than twice as much. Without
             a limit the engine takes what the machine has.
@@ -221,7 +221,7 @@ def ingest(
             bar.set_postfix_str("reading")
             if threads is None and _is_small(path):
                 # Threads of few rows do little but wait for each other.
-                connection.raw_sql("SET threads = 1")
+                set_limits(connection, 1)
             with allow_expansion(max_expansion):
                 staged = reader(path, connection, scratch=scratch, **options)
             bar.update()
@@ -229,7 +229,7 @@ def ingest(
                 # To make a query faster takes longer than to run it.
                 connection.raw_sql("PRAGMA disable_optimizer")
             elif threads is None:
-                connection.raw_sql("RESET threads")
+                set_limits(connection)
             ledger = Ledger()
             lines = settle_tables(
                 connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
@@ -270,7 +270,9 @@ def _is_small(path: RawLocation) -> bool:
     place = Path(path)
     files = [place] if place.is_file() else place.glob("*") if place.is_dir() else []
     # A link that leads nowhere, such as the lock of an editor, is no file.
-    return sum(file.stat().st_size for file in files if file.is_file()) <= _FEW_BYTES
+    sizes = [file.stat().st_size for file in files if file.is_file()]
+    # Without any the rows lie in folders of tables or behind an address.
+    return bool(sizes) and sum(sizes) <= _FEW_BYTES
 
 
 def drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None) -> DrugNames | None:

@@ -24,12 +24,12 @@ from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.pipeline.archives import unpack
-from claim_transformers.sources.pipeline.contract import RawFile, check_files_differ, have_few_cells, name_apart
+from claim_transformers.sources.pipeline.contract import RawFile, have_few_cells, name_apart
 from claim_transformers.sources.pipeline.fixed_width import cut_file
 from claim_transformers.sources.pipeline.held_rows import hold_rows_of, join_held, mend_texts, name_texts
 from claim_transformers.sources.pipeline.numeric_codes import ColumnFacts, find_numeric_codes
 from claim_transformers.sources.pipeline.records import find_records, write_readable
-from claim_transformers.sources.pipeline.staging import staging_elsewhere
+from claim_transformers.sources.pipeline.staging import names_taken, staging_elsewhere
 from claim_transformers.sources.pipeline.untidy_text import KINDS_OF_CODES, NO_CODES, UntidyText, find_untidy
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def stage_files(
         files (`Sequence[tuple[Path, Layout]]`): Files of text, zip, gzip or parquet and how to read them.
         scratch (`Path`): Folder for unpacked and converted files; it must live as long as the rows are used.
         name (`str`): Name of the raw table.
-        may_repeat (`bool`, *optional*): Whether two files may have the same content; each has its own name then.
+        may_repeat (`bool`, *optional*): Whether two files of different names may have the same content; it is counted.
 
     Returns:
         `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as [`sources.pipeline.contract.StagedTable`] describes them, and
@@ -147,10 +147,10 @@ def stage_files(
     if (elsewhere := staging_elsewhere()) is not None:
         return elsewhere(connection, files, name, may_repeat)
     selects: list[_Select] = []
-    staged: list[RawFile] = []
+    found: list[tuple[Path, RawFile]] = []
     for path, layout in files:
-        for position, raw_path in enumerate(unpack(check_inputs(path), scratch)):
-            number = len(staged)
+        for raw_path in unpack(check_inputs(path), scratch):
+            number = len(found)
             if raw_path.suffix.lower() == ".parquet":
                 select, raw_file = _stage_parquet(raw_path, layout)
             else:
@@ -158,22 +158,21 @@ def stage_files(
                 stage = _stage_fixed if layout.positions and not _names_columns(raw_path, layout) else _stage_delimited
                 select, raw_file = stage(connection, raw_path, layout, target)
             selects.append(select)
-            staged.append(name_apart(raw_file, staged, path, position, may_repeat=may_repeat))
-            are_few = have_few_cells(staged, max(len(layout.columns) for _, layout in files))
+            found.append((path, raw_file))
+            are_few = have_few_cells([file for _, file in found], max(len(layout.columns) for _, layout in files))
             if not are_few:
                 selects = [replace(one, held=None) for one in selects]
-    if not may_repeat:
-        check_files_differ(staged)
+    staged = name_apart(found, taken=names_taken(), may_repeat=may_repeat)
     with engine_errors(f"staging {name}"):
         staged_name = free_name(connection, f"{_STAGED}{name}")
         if (held := join_held([one.held for one in selects], [file.name for file in staged])) is not None:
-            return load(connection, staged_name, held), tuple(staged)
+            return load(connection, staged_name, held), staged
         rows = " UNION ALL BY NAME ".join(
             f"SELECT {one.columns}, {quote_text(file.name)} AS source_file, {one.row_no} AS row_no FROM {one.source}"
             for one, file in zip(selects, staged, strict=True)
         )
         connection.raw_sql(f'CREATE {"TEMP TABLE" if are_few else "VIEW"} "{staged_name}" AS {rows}')
-        return describe_table(connection, staged_name, tuple(select.columns for select in selects)), tuple(staged)
+        return describe_table(connection, staged_name, tuple(select.columns for select in selects)), staged
 
 
 def are_as_read(rows: ir.Table) -> bool:

@@ -12,6 +12,22 @@ from typing import Any
 # Of rows that a source stages by itself, the patient whose they are.
 KEY_PATIENT = "key_patient"
 _elsewhere: ContextVar[Callable[..., tuple[Any, Any]] | None] = ContextVar("staging_elsewhere", default=None)
+_taken: ContextVar[set[str]] = ContextVar("names_taken")
+
+
+def names_taken() -> set[str]:
+    """Names of raw files that the reader which runs has staged; none outside of readers."""
+    return _taken.get(set())
+
+
+@contextmanager
+def naming_apart() -> Iterator[None]:
+    """Tell the raw files of all tables that a reader stages apart by their names."""
+    token = _taken.set(set())
+    try:
+        yield
+    finally:
+        _taken.reset(token)
 
 
 def staging_elsewhere() -> Callable[..., tuple[Any, Any]] | None:

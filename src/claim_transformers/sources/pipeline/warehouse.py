@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,14 @@ from claim_transformers.codes.errors import ClaimDataError
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis import BaseBackend
+    from ibis.backends.duckdb import Backend
 
     from claim_transformers.sources.pipeline.contract import RawLocation
 
 _DUCKDB, _DUCKDB_SUFFIXES = "duckdb://", (".duckdb", ".ddb", ".db")
+_OPENS = "a database that opens"
+_ASK = "read the table with a client of the database, which says why"
+_CHECK = "check the URL, that its server answers, and that the driver of Ibis for it is installed"
 
 
 def is_address(path: RawLocation) -> bool:
@@ -27,12 +32,12 @@ def is_address(path: RawLocation) -> bool:
 
 
 def open_database(
-    path: RawLocation, *, folder: Path | None = None, spill_folder: Path | None = None
+    path: RawLocation, *, folder: Path | None = None, spill_folder: Path | None = None, engine: Backend | None = None
 ) -> BaseBackend | None:
     """Open a database for reading: an Ibis connection, a URL or a DuckDB file; `None` for other files.
 
     `$NAME` is the URL in an environment variable, so that no file holds a password. A DuckDB file is looked up from
-    `folder`, and spills to `spill_folder`.
+    `folder`, spills to `spill_folder`, and has the memory and the threads of `engine`.
     """
     if path is None or not isinstance(path, (str, Path)):
         return path
@@ -48,27 +53,28 @@ def open_database(
         # Here, because who reads a folder asks `is_address` too, and needs no engine.
         import duckdb
 
-        from claim_transformers.claims.engine import open_engine
+        from claim_transformers.claims.engine import limits_of, open_engine
 
-        return _connect(lambda: open_engine(str(file), spill_folder=spill_folder, read_only=True), duckdb.Error)
+        limits = {} if engine is None else limits_of(engine)
+        with _no_words(_OPENS, _CHECK, duckdb.Error):
+            return open_engine(str(file), spill_folder=spill_folder, read_only=True, **limits)
     if not is_address(text):
         return None
     import ibis
 
-    # Every driver has errors of its own, which have nothing in common.
-    return _connect(lambda: ibis.connect(text), Exception)
+    with _no_words(_OPENS, _CHECK):
+        return ibis.connect(text)
 
 
-def _connect(open_it: Callable[[], BaseBackend], errors: type[Exception]) -> BaseBackend:
-    """Open a database, or refuse without the words of the driver: some quote the password of the URL."""
+# Every driver has errors of its own, which have nothing in common.
+@contextmanager
+def _no_words(expected: str, advice: str, errors: type[Exception] = Exception) -> Iterator[None]:
+    """Refuse without the words of the driver: some quote the password of the URL, or a value."""
     try:
-        return open_it()
+        yield
     except errors as error:
-        raise ClaimDataError(
-            "E_WAREHOUSE",
-            f"expected a database that opens, found {type(error).__name__}: check the URL, that its server answers, "
-            "and that the driver of Ibis for it is installed",
-        ) from None
+        message = f"expected {expected}, found {type(error).__name__}: {advice}"
+        raise ClaimDataError("E_WAREHOUSE", message) from None
 
 
 def fetch_to_parquet(
@@ -81,10 +87,11 @@ def fetch_to_parquet(
     written: dict[str, list[Path]] = {}
     for table in tables:
         for name in (f"{table}{suffix}", f"{table}{suffix}".upper()):
-            try:
-                rows = warehouse.table(name, database=schema)
-            except TableNotFound:
-                continue
+            with _no_words(f"{name} or no such table", _ASK):
+                try:
+                    rows = warehouse.table(name, database=schema)
+                except TableNotFound:
+                    continue
             path = folder / f"{table}.parquet"
             _write(path, rows, _batches(warehouse, rows))
             written[table] = [path]
@@ -95,17 +102,18 @@ def fetch_to_parquet(
 def _batches(warehouse: BaseBackend, rows: ir.Table) -> Iterator[pa.RecordBatch]:
     from claim_transformers.claims.engine import engine_errors, read_batches
 
+    name, is_duckdb = rows.get_name(), warehouse.name == "duckdb"
     # A view can compute anything, and what it fails on is quoted.
-    with engine_errors(f"fetching {rows.get_name()}"):
+    with engine_errors(f"fetching {name}") if is_duckdb else _no_words(f"the rows of {name}", _ASK):
         # Ibis 12 calls a method that DuckDB 2.0 no longer has.
-        yield from read_batches(warehouse, rows) if warehouse.name == "duckdb" else warehouse.to_pyarrow_batches(rows)
+        yield from read_batches(warehouse, rows) if is_duckdb else warehouse.to_pyarrow_batches(rows)
 
 
 def _write(path: Path, rows: ir.Table, batches: Iterable[pa.RecordBatch]) -> None:
     schema = rows.schema().to_pyarrow()
-    try:
-        with pq.ParquetWriter(path, schema) as writer:
-            for batch in batches:
-                writer.write_table(pa.Table.from_batches([batch]).cast(schema))
-    except pa.ArrowInvalid as error:
-        raise ClaimDataError("E_WAREHOUSE", f"could not fetch {path.stem}: {type(error).__name__}") from None
+    with (
+        _no_words(f"the types of {path.stem}", _ASK, pa.ArrowInvalid),
+        pq.ParquetWriter(path, schema) as writer,
+    ):
+        for batch in batches:
+            writer.write_table(pa.Table.from_batches([batch]).cast(schema))

@@ -6,7 +6,6 @@ import os
 import re
 import runpy
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from sources.raw_claims import eligibility, medical_claim, pharmacy_claim, write_tuva
 
-from claim_transformers.claims.engine import connect
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.simulation import simulate
-from claim_transformers.sources.formats.tables.inputs import Inputs, list_inputs
-from claim_transformers.sources.formats.tables.mapping import Place
+from claim_transformers.sources.formats.tables.inputs import list_inputs
 from claim_transformers.sources.pipeline.ingest import IngestSummary, ingest
 from claim_transformers.sources.pipeline.loading import load_claims
-from claim_transformers.sources.pipeline.reading import Layout
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 OWN_TABLES = Path(__file__).parents[4] / "examples" / "own_tables"
@@ -265,21 +261,6 @@ def test_a_cache_knows_own_tables_by_the_mapping_and_every_file_that_it_names(tm
         (tmp_path / name).touch()
     shutil.copy(OWN_TABLES / "mapping.yaml", tmp_path)
     assert [path.name for path in list_inputs(tmp_path / "mapping.yaml")] == ["mapping.yaml", *names]
-
-
-def test_files_of_one_name_have_two_in_the_report(tmp_path: Path) -> None:
-    (tmp_path / "scratch").mkdir()
-    paths = [tmp_path / folder / "part.csv" for folder in ("visits", "people")]
-    for path in paths:
-        path.parent.mkdir()
-        path.write_text("MEMBER\n1\n", encoding="utf-8")
-    inputs = Inputs(tmp_path, "", tmp_path / "scratch")
-    place, layout = Place(("*/part.csv",), "", None, "utf-8", '"'), Layout(("MEMBER",), ("MEMBER",))
-    found = [
-        inputs.stage(connect(threads=1), replace(place, files=(f"{path.parent.name}/*",)), layout, path.parent.name)[1]
-        for path in paths
-    ]
-    assert [file.name for files in found for file in files] == ["part.csv", "people-people-part.csv"]
 
 
 # ---- The same rows as another source ----

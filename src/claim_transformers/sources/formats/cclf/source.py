@@ -7,14 +7,10 @@ have now, whatever number a claim has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ibis
-
-from claim_transformers.claims.engine import create_view
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.cclf import SOURCE
 from claim_transformers.sources.formats.cclf.current_numbers import read_current_numbers, with_current_numbers
@@ -68,8 +64,12 @@ def read_cclf(
             "which of their claims count",
         )
     staged: _Staged = {
-        name: (_stage_months if name in _REPEATABLE else stage_files)(
-            connection, [(file, known[name].to_layout(file.name)) for file in paths], scratch, name=name
+        name: stage_files(
+            connection,
+            [(file, known[name].to_layout(file.name)) for file in paths],
+            scratch,
+            name=name,
+            may_repeat=name in _REPEATABLE,
         )
         for name, paths in files.items()
         if known[name].target != "none" or name == _NUMBERS
@@ -94,29 +94,6 @@ def read_cclf(
     }
     tables = _stage_tables(connection, staged, known, keep_denied=keep_denied)
     return StagedSource("cclf", tuple(tables), description)
-
-
-def _stage_months(
-    connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str
-) -> tuple[ir.Table, tuple[RawFile, ...]]:
-    """Stage files one by one: the same content may come again in another month, and is said."""
-    parts: list[ir.Table] = []
-    every: list[RawFile] = []
-    for number, file in enumerate(files):
-        rows, raw_files = stage_files(connection, [file], scratch, name=f"{name}_{number}")
-        parts.append(rows)
-        for raw in raw_files:
-            if any(other.name == raw.name for other in every):
-                raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {raw.name} twice")
-            is_copy = any(other.sha256 == raw.sha256 and other.num_rows for other in every)
-            every.append(replace(raw, warnings={**raw.warnings, "W_FILE_TWICE": 1}) if is_copy else raw)
-    names = sorted({column for part in parts for column in part.columns})
-    alike = [
-        part.select(**{column: part[column] if column in part.columns else ibis.null("string") for column in names})
-        for part in parts
-    ]
-    rows = alike[0] if len(alike) == 1 else ibis.union(*alike, distinct=False)
-    return create_view(connection, f"months_of_{name}", rows), tuple(every)
 
 
 def _stage_tables(

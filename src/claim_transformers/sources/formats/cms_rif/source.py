@@ -7,24 +7,20 @@ others are given. The table of all columns is `docs/sources/cms_rif.md`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from claim_transformers.claims.engine import create_view
-from claim_transformers.claims.planning import build
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.cms_rif import SOURCE
 from claim_transformers.sources.formats.cms_rif.claims import stage_rif_claims
 from claim_transformers.sources.formats.cms_rif.eligibility import stage_rif_beneficiaries
-from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
+from claim_transformers.sources.pipeline.contract import RawLocation, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.demographics import read_county_crosswalk
 from claim_transformers.sources.pipeline.layout_files import FileLayout, find_layout_files, read_layouts
 from claim_transformers.sources.pipeline.reading import Layout, stage_files
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
 _SUFFIXES = (".csv", ".txt", ".csv.gz", ".txt.gz", ".zip", ".parquet")
@@ -45,17 +41,19 @@ def read_cms_rif(
     known = _known_layouts(layouts)
     files = _find_rif_files(Path(path), known)
     tables: list[StagedTable] = []
-    for name in sorted(files, key=lambda name: (known[name].target != "eligibility", name)):
+    read = [name for name in files if known[name].target != "none"]
+    for name in sorted(read, key=lambda name: (known[name].target != "eligibility", name)):
         layout = known[name]
-        if layout.target == "eligibility":
-            rows, raw_files = _stage_years(connection, files[name], layout, scratch)
+        columns, is_people = layout.to_layout(), layout.target == "eligibility"
+        given = [(file, columns) for file in files[name]]
+        # A year that is delivered twice is dropped row by row, and said.
+        rows, raw_files = stage_files(connection, given, scratch, name=name, may_repeat=is_people)
+        if is_people:
             counties = read_county_crosswalk(connection, county_crosswalk, scratch)
             tables.append(
                 stage_rif_beneficiaries(connection, rows, raw_files, layout, scratch=scratch, counties=counties)
             )
-        elif layout.target != "none":
-            columns = layout.to_layout()
-            rows, raw_files = stage_files(connection, [(file, columns) for file in files[name]], scratch, name=name)
+        else:
             tables.append(
                 stage_rif_claims(connection, rows, raw_files, layout, scratch=scratch, keep_denied=keep_denied)
             )
@@ -85,18 +83,3 @@ def _known_layouts(folder: str | Path | None) -> dict[str, FileLayout]:
             "E_LAYOUT_FILE", f"{unmapped[0]}.yaml: expected every column with what it feeds, found types alone"
         )
     return known
-
-
-def _stage_years(
-    connection: Backend, paths: Sequence[Path], layout: FileLayout, scratch: Path
-) -> tuple[ir.Table, tuple[RawFile, ...]]:
-    """Stage beneficiary files: a year that is delivered twice is dropped row by row, and said."""
-    columns = layout.to_layout()
-    given = [(path, columns) for path in paths]
-    rows, raw_files = stage_files(connection, given, scratch, name=layout.name, may_repeat=True)
-    files: list[RawFile] = []
-    for file in raw_files:
-        is_copy = any(other.sha256 == file.sha256 and other.num_rows for other in files)
-        files.append(replace(file, warnings={**file.warnings, "W_FILE_TWICE": 1}) if is_copy else file)
-    rows_of_years = build(lambda table: table.select(*sorted(table.columns)), rows)
-    return create_view(connection, f"years_of_{layout.name}", rows_of_years), tuple(files)

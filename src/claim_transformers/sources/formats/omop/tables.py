@@ -54,9 +54,12 @@ def stage_tables(
     """Stage the tables that are there, by name."""
     if path is None:
         raise ClaimDataError("E_NO_FILE", "expected a folder, a DuckDB file, a URL or an Ibis connection, found none")
-    database = open_database(path)
+    database = open_database(path, spill_folder=scratch / "database-spill", engine=connection)
     if database is not None:
         files = fetch_to_parquet(database, tuple(_LAYOUTS), scratch / "database", schema=schema)
+        if database is not path:
+            # It would hold its memory.
+            database.disconnect()
     else:
         folder = Path(str(path))
         if not folder.is_dir():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +23,21 @@ SUFFIXES = (".csv", ".tsv", ".tab", ".txt", ".csv.gz", ".tsv.gz", ".tab.gz", ".t
 
 @dataclass
 class Inputs:
-    """Where the tables of a mapping are, and the names that their files have in the report."""
+    """Where the tables of a mapping are, and a folder for what is fetched of them."""
 
     folder: Path  # Folder of the mapping, from which names of files begin.
     database: BaseBackend | str  # Connection or URL; empty if no table is in a database.
     scratch: Path  # Folder for what is fetched and unpacked.
-    taken: dict[str, Path] = field(default_factory=dict)  # Files by their name in the report.
 
     def stage(
         self, connection: Backend, place: Place, layout: Layout, name: str
     ) -> tuple[ir.Table, tuple[RawFile, ...]]:
         """Stage the rows of one raw table."""
-        paths = self._fetch(place, name) if place.table else find_files(self.folder, place.files, f"tables.{name}")
+        where = f"tables.{name}"
+        paths = self._fetch(connection, place, name) if place.table else find_files(self.folder, place.files, where)
         files = [
             (
-                self._named(path, name),
+                path,
                 Layout(
                     layout.columns,
                     layout.required,
@@ -53,24 +53,16 @@ class Inputs:
         ]
         return stage_files(connection, files, self.scratch, name=name)
 
-    def _named(self, path: Path, name: str) -> Path:
-        """The file, under a name of its own where another table has a file of that name."""
-        reported = path.name.removesuffix(".gz")
-        if reported not in self.taken:
-            self.taken[reported] = path
-            return path
-        link = self.scratch / "links" / f"{name}-{path.parent.name}-{path.name}"
-        link.parent.mkdir(exist_ok=True)
-        link.symlink_to(path.resolve())
-        self.taken[link.name.removesuffix(".gz")] = path
-        return link
-
-    def _fetch(self, place: Place, name: str) -> list[Path]:
+    def _fetch(self, connection: Backend, place: Place, name: str) -> list[Path]:
         """Fetch a table of the database."""
-        if isinstance(self.database, str):
-            self.database = connect_database(self.database, self.folder, self.scratch)
+        opened = self.database
+        if isinstance(opened, str):
+            opened = connect_database(opened, self.folder, self.scratch, connection)
         schema, _, table = place.table.rpartition(".")
-        found = fetch_to_parquet(self.database, [table], self.scratch / "fetched" / name, schema=schema or None)
+        found = fetch_to_parquet(opened, [table], self.scratch / "fetched" / name, schema=schema or None)
+        if opened is not self.database:
+            # It would hold its memory.
+            opened.disconnect()
         if not found:
             raise ClaimDataError(
                 "E_NO_FILE", f"expected a table of the name at tables.{name} in the database, found none"
@@ -98,9 +90,9 @@ def find_files(folder: Path, patterns: Sequence[str], name: str) -> list[Path]:
     return list(found)
 
 
-def connect_database(url: str, folder: Path, scratch: Path) -> BaseBackend:
-    """Connect to the database of a mapping; no message quotes its URL."""
-    opened = open_database(url, folder=folder, spill_folder=scratch / "database-spill")
+def connect_database(url: str, folder: Path, scratch: Path, engine: Backend | None = None) -> BaseBackend:
+    """Connect to the database of a mapping, as to one beside the engine; no message quotes its URL."""
+    opened = open_database(url, folder=folder, spill_folder=scratch / "database-spill", engine=engine)
     if opened is None:
         raise ClaimDataError(
             "E_WAREHOUSE", "expected the URL of a database, such as duckdb://claims.duckdb, found none"
