@@ -13,7 +13,10 @@ from claim_transformers.codes.errors import ClaimDataError, error_line
         (ClaimDataError("E_X", "expected a, found b"), "error: E_X: expected a, found b"),
         (ValueError("two\n  lines"), "error: two lines"),
         (ValueError("out of memory is no reason here"), "error: out of memory is no reason here"),
-        (FileNotFoundError(errno.ENOENT, "No such file", "a.yaml"), "error: [Errno 2] No such file: 'a.yaml'"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file", "a.yaml"),
+            "error: expected a file or folder at a.yaml, found none",
+        ),
         (OSError(errno.EFBIG, "File too large"), "error: E_WRITE: could not write: "),
         (PermissionError(errno.EACCES, "Permission denied", "out"), "error: E_WRITE: could not write: "),
         (RuntimeError("Error while serializing: No space left on device (os error 28)"), "error: E_WRITE: "),

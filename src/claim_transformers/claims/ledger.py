@@ -189,8 +189,8 @@ class Ledger:
             raise ClaimDataError(
                 "E_QUARANTINE_RATE",
                 f"expected at most {max_reason_share:.1%} of the rows of a file in quarantine per reason and "
-                f"{max_quarantine_share:.1%} in all, found {'; '.join(too_many)}. Check the layout and the format of "
-                "dates, or raise max_reason_share and max_quarantine_share (--max-reason-share, "
+                f"{max_quarantine_share:.1%} in all, found {'; '.join(too_many)}. Check the layout, its encoding "
+                "and the format of dates, or raise max_reason_share and max_quarantine_share (--max-reason-share, "
                 "--max-quarantine-share) if the file is known to be this bad",
             )
 

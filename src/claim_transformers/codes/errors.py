@@ -55,7 +55,9 @@ def error_line(error: BaseException) -> str | None:
     if isinstance(error, MemoryError) or number == errno.ENOMEM or (is_foreign and _any_of(_MEMORY_SIGNS, text)):
         text = f"E_MEMORY: memory is full ({text[:300]}). Take smaller batches, fewer workers or a larger machine"
     elif number in _WRITE_ERRORS or (is_foreign and _any_of(_WRITE_SIGNS, text)):
-        text = f"E_WRITE: could not write: {text[:300]}. Free space or choose another folder"
+        text = f"E_WRITE: could not write: {text[:300]}. Free space, ask for access or choose another folder"
+    elif isinstance(error, FileNotFoundError) and error.filename:
+        text = f"expected a file or folder at {error.filename}, found none"
     elif is_foreign:
         return None
     return f"error: {text}"

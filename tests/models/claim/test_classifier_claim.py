@@ -137,3 +137,12 @@ def test_the_defaults_of_trainer_teach_it_and_leave_a_plain_layer_where_it_began
             logits = np.asarray(trainer.predict(patients).predictions)
             assert auroc(labels, logits[:, 1] - logits[:, 0]) > 0.75
     assert moved["plain"] < 0.005 < 0.03 < moved["brought"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_classifier_of_nobody_yet_is_finite_in_half_precision(pretrained, patients, dtype):
+    model = ClaimForSequenceClassification.from_pretrained(pretrained, num_labels=2, dtype=dtype).eval()
+    with torch.no_grad():
+        logits = model(**_labelled(patients[:4])).logits
+    assert logits.dtype == dtype
+    assert (logits == 0).all()

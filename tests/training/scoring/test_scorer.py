@@ -93,7 +93,7 @@ def test_nothing_that_comes_after_the_date_or_is_unpaid_by_it_changes_a_score():
         row["death_day"] = DAY + 1
     other = pa.Table.from_pylist(rows, schema=PATIENTS)
     assert changed > 5
-    assert score_table(model(), tokenizer(), PEOPLE, AT).equals(score_table(model(), tokenizer(), other, AT))
+    assert score_table(model(), tokenizer(), PEOPLE, AT).equals(score_table(model(), tokenizer(), other, str(AT)))
 
 
 def test_a_visit_that_is_known_at_the_date_changes_a_score():

@@ -9,15 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from claim_transformers.claims.small_cells import merge_bins
+from claim_transformers.claims.small_cells import MIN_SHOWN, merge_bins
 
 Bins = NDArray[np.int64]
 
 
 def risk_bins(labels: NDArray[Any], scores: NDArray[np.float64], *, raw_counts: bool) -> Bins | None:
-    """The bin of each row by its score: as fine as scores differ, or as small cells allow; `None` where none is."""
+    """The bin of each row by its score: as fine as scores differ, or as small cells allow; `None` where none is.
+
+    Where a bin begins and ends may not follow from the outcomes in it: eleven rows that are one because none of them
+    has the outcome would show a risk of zero. So bins are of about equal size before they are joined, that in which as
+    few rows as may be shown have the rarer outcome on average.
+    """
     place: Bins = np.unique(scores, return_inverse=True)[1]
-    return place if raw_counts else join_bins(labels, place)
+    if raw_counts:
+        return place
+    rarer = min(labels.mean(), 1 - labels.mean()) if np.isin(labels, (0, 1)).all() else 1.0
+    return join_bins(labels, group_bins(place, max(1, int(len(labels) * rarer / MIN_SHOWN))))
 
 
 def join_bins(labels: NDArray[Any], bins: Bins) -> Bins | None:

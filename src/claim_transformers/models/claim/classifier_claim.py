@@ -191,8 +191,10 @@ class ClaimCodeSkip(_Rated, nn.Module):
         """What one more of each code adds to the logits, `(vocabulary, labels)`."""
         if self.rate is None:
             return self.weight
-        loudness_K = self.variance**_LOUDNESS
-        total = (self.variance * loudness_K.square()).sum().clamp(min=1e-12)
+        # The squares of rare codes, and the least total, are nothing in half precision.
+        variance_K = self.variance.to(torch.promote_types(self.variance.dtype, torch.float32))
+        loudness_K = variance_K**_LOUDNESS
+        total = (variance_K * loudness_K.square()).sum().clamp(min=1e-12)
         return self.weight * (loudness_K * (self.budget / total).sqrt() * self.rate)[:, None].to(self.weight.dtype)
 
     def constant(self) -> Tensor:

@@ -69,35 +69,11 @@ def cut_file(
     kinds: Mapping[str, str],
     encoding: str,
 ) -> _CutFile:
-    r"""Write the columns of a file of fixed width to parquet as strings, with `row_no`, and say which lines are none.
+    """Write the columns of a file of fixed width to parquet as strings, with `row_no`, and say which lines are none.
 
-    Args:
-        path (`Path`): The file, with line ends.
-        name (`str`): Its name, for messages.
-        target (`Path`): The parquet file.
-        positions (`Mapping[str, tuple[int, int]]`): First character, from 1 on, and length of each column.
-        record_lengths (`Sequence[int]`): Length of a record; shorter ones are of older versions, which end early.
-        kinds (`Mapping[str, str]`): What columns hold, as layout files say; long numbers lose zeros in front.
-        encoding (`str`): `"utf-8"` or `"latin-1"`.
-
-    Returns:
-        `_CutFile`: The length that most lines have, how many there are, and those that have another (`R_WIDTH`) or
-        bytes that are no text (`R_ENC`).
-
-    Raises:
-        ClaimDataError: `E_LAYOUT` if more than a thousandth of the lines have another length, a line is longer than
-            2 MiB, or text in `latin-1` has NUL bytes.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     raw, target = Path(folder, "raw"), Path(folder, "rows.parquet")
-        ...     _ = raw.write_text("007  12.50\n008 \n")
-        ...     where = {"CLM_ID": (1, 3), "PAID": (4, 7)}
-        ...     cut_file(raw, "raw", target, positions=where, record_lengths=[10], kinds={}, encoding="utf-8")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_LAYOUT: expected lines of 10 characters in raw, found ...
+    Columns are at `positions`: first character, from 1 on, and length. Records shorter than the longest of
+    `record_lengths` are of older versions, which end early. `E_LAYOUT` where more than a thousandth of the lines have
+    another length, a line is longer than 2 MiB, or text in `latin-1` has NUL bytes.
     """
     length, num_rows = _measure(path, name, record_lengths, encoding)
     shown = {column: place for column, place in positions.items() if sum(place) - 1 <= length}

@@ -79,30 +79,7 @@ def preview_ingest(
     max_reason_share: float = MAX_REASON_SHARE,
     **options: Any,
 ) -> _IngestPreview:
-    """Ingest into a hidden folder beside `out` that vanishes, whatever is in quarantine, and look at the result.
-
-    Args:
-        source (`str`): As of `ingest`.
-        path (`str`, `Path` or `ibis.BaseBackend`, *optional*): As of `ingest`.
-        out (`str` or `Path`): Where the ingest would publish; nothing is written there.
-        num_rows (`int`, *optional*, defaults to `3`): Rows of each canonical table to show.
-        max_quarantine_share (`float`, *optional*, defaults to `0.05`): As of `ingest`; more is said and not raised.
-        max_reason_share (`float`, *optional*, defaults to `0.01`): The same.
-        options: Further arguments of `ingest`.
-
-    Returns:
-        `_IngestPreview`: Counts, rows, and whether the ingest would be refused for its quarantine.
-
-    Raises:
-        ValueError: As `ingest` does.
-        ClaimDataError: As `ingest` does, but for `E_QUARANTINE_RATE`.
-
-    Examples:
-        >>> preview_ingest("tuva", "/nowhere", "/tmp/claims-of-nowhere", progress=False)
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder at /nowhere, found none
-    """
+    """Ingest into a hidden folder beside `out` that vanishes, whatever is in quarantine, and look at the result."""
     beside = Path(out).absolute()
     while not beside.parent.is_dir():
         beside = beside.parent

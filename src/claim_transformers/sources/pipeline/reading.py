@@ -297,7 +297,7 @@ def _check_type(file: str, column: str, found: pa.DataType, kind: str) -> None:
     if pa.types.is_timestamp(found) and (kind != "time" or found.tz is not None):
         raise ClaimDataError(
             "E_TIMESTAMP",
-            f"expected a date or a string in {column} of {file}, found {found}: a time zone can move the date",
+            f"expected a date or text in {column} of {file}, found {found}: a zone can move its day, so write dates",
         )
     if pa.types.is_nested(found):
         raise ClaimDataError("E_SCHEMA", f"expected a plain column {column} in {file}, found {found}")
@@ -452,7 +452,7 @@ def _read_header(path: Path, layout: Layout, name: str) -> tuple[list[str], bool
     has_mark = first_line.startswith(_BYTE_ORDER_MARK)
     first_line = first_line.removeprefix(_BYTE_ORDER_MARK)
     if b"\x00" in first_line:
-        raise ClaimDataError("E_LAYOUT", f"expected text in {name}, found binary content or another encoding")
+        raise ClaimDataError("E_LAYOUT", f"expected text in {name}, found binary or another encoding: write UTF-8")
     try:
         text = first_line.decode(layout.encoding)
     except UnicodeDecodeError as error:
@@ -495,7 +495,9 @@ def _match_header(
         for column in header
     }
     if len(set(header)) < len(header) or len({name.lower() for name in names.values()}) < len(names):
-        raise ClaimDataError("E_COLUMN", f"{file}: expected every column once, found a name twice in the header")
+        raise ClaimDataError(
+            "E_COLUMN", f"{file}: expected every column once, found a name twice in the header: rename one"
+        )
     if "" in header:
         raise ClaimDataError("E_COLUMN", f"{file}: expected a name for every column, found one without: name it")
     missing = [name for name in layout.required if name not in names.values()]

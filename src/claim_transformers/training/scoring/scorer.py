@@ -153,12 +153,12 @@ class Scorer:
             "batch_tokens": self.batch_tokens,
         }
 
-    def score(self, patients: "pa.Table", at: dt.date) -> "tuple[pa.Table, dict[str, int]]":
+    def score(self, patients: "pa.Table", at: dt.date | str) -> "tuple[pa.Table, dict[str, int]]":
         """Score a table of patients at a date.
 
         Args:
             patients (`pa.Table`): Rows of the patients table.
-            at (`datetime.date`): The date. Nothing of that day is seen but a payment.
+            at (`datetime.date` or `str`): The date. Nothing of that day is seen but a payment.
 
         Returns:
             `tuple`: Scores as [`score_table`] gives them, and the number of patients left out by reason.
@@ -170,7 +170,7 @@ class Scorer:
         import pyarrow as pa
 
         self._require_columns(patients)
-        day = (at - _EPOCH).days
+        day = (date_of(at) - _EPOCH).days
         tables, left_out = [], dict.fromkeys(LEFT_OUT, 0)
         for begin in range(0, max(patients.num_rows, 1), ROWS_AT_A_TIME):
             rows = patients.slice(begin, ROWS_AT_A_TIME)
@@ -251,7 +251,7 @@ class Scorer:
 
 
 def score_table(
-    model: torch.nn.Module, tokenizer: ClaimTokenizer, table: "pa.Table", at: dt.date, **options: Any
+    model: torch.nn.Module, tokenizer: ClaimTokenizer, table: "pa.Table", at: dt.date | str, **options: Any
 ) -> "pa.Table":
     """Score the patients of a table who are enrolled at a date, without labels and without looking beyond it.
 
@@ -262,7 +262,7 @@ def score_table(
         model (`torch.nn.Module`): As of [`Scorer`].
         tokenizer ([`ClaimTokenizer`]): Its tokenizer.
         table (`pa.Table`): Rows of the patients table, in any order.
-        at (`datetime.date`): The date. Nothing of that day is seen but a payment.
+        at (`datetime.date` or `str`): The date. Nothing of that day is seen but a payment.
         **options: As of [`Scorer`].
 
     Returns:

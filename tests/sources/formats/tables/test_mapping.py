@@ -120,6 +120,7 @@ def test_dates_are_read_in_their_format_alone() -> None:
         ("DD-MON-YYYY", "03-XYZ-2016", "2016unreadable03"),
         ("DD.MM.YYYY", "03x02x2016", "unreadable"),
         ("YYYY-MM-DD hh:mm:ss", "2016-02-03 23:59:00", "20160203"),
+        ("M/D/YYYY hh:mm:ss", "2/3/2016 12:00:00 AM", "20160203"),
         ("YYYY-MM-DD", "2016-2-3", "unreadable"),
         ("YYYYMM", "201602", "20160201"),
         ("YYYY-MM-DD", None, None),

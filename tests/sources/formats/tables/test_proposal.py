@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "DIAG_TYPE": ["ICD-10"] * ROWS,
         "CPT": ["99213", "36415"] * (ROWS // 2),
         "REVCD": ["0450", "0120"] * (ROWS // 2),
-        "PAID_AMT": [f"{rng.integers(1, 900)}.75" for _ in range(ROWS)],
+        "PAID_AMT": [f"${rng.integers(1, 900)}.75" for _ in range(ROWS)],
         "CLM_STATUS": ["P", "D", "P"] * (ROWS // 3),
         "CLM_TYPE": ["H", "Q"] * (ROWS // 2),
         "ADJ_NO": ["0"] * ROWS,

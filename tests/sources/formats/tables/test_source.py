@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sources.raw_claims import eligibility, medical_claim, pharmacy_claim, write_tuva
@@ -263,6 +264,30 @@ def test_a_cache_knows_own_tables_by_the_mapping_and_every_file_that_it_names(tm
 
 
 # ---- The same rows as another source ----
+
+
+def test_amounts_as_accounts_write_them_and_timestamps_without_a_zone_are_read(tmp_path: Path) -> None:
+    """One net of a charge and its reversal in parentheses; what could be another amount is null, and counted."""
+    plain = {"12.5": "12.50", "$1,234.50": "1234.50", "$5": "5.00", "-$5.25": "-5.25", "($1,000)": "-1000.00"}
+    other = ["1,23", "1.234,50", "(5", "5)", "1E3", "12.00-", "$"]
+    written = [*plain, *other, "$70.10", "(70.10)"]
+    days = [dt.datetime(2016, 3, 1, 23, 59)] * len(written)
+    claims = [f"C{number}" for number in range(len(written) - 1)]
+    columns = {"Member Number": ["007"] * len(written), "CLM": [*claims, claims[-1]], "FROM": days, "PAID": written}
+    pq.write_table(pa.table({**columns, "DX": ["E11.9"] * len(written)}), tmp_path / "claims.parquet")
+    fields = "patient_id: Member Number, claim_id: CLM, claim_type: {constant: CAR}, claim_start_date: FROM"
+    codes = "diagnoses: {columns: DX, system: icd10}"
+    mapping = (
+        "name: own\ntables:\n  c:\n    rows: claim_line\n    files: claims.parquet\n    dates: YYYY-MM-DD hh:mm:ss\n"
+    )
+    (tmp_path / "m.yaml").write_text(f"{mapping}    fields: {{{fields}, paid_amount: PAID, {codes}}}\n")
+    (counted,) = counts_of(ingest("tables", tmp_path / "m.yaml", tmp_path / "out"))
+    rows = {row["claim_id"]: row for row in pq.read_table(tmp_path / "out" / "claim_line").to_pylist()}
+    assert [str(rows[claim]["paid_amount"]) for claim in claims[: len(plain)]] == [*plain.values()]
+    assert {rows[claim]["paid_amount"] for claim in claims[len(plain) : -1]} == {None}
+    assert counted["netted_out"] == 2
+    assert counted["fixes"] == {"F_AMOUNT_FORM": 4, "F_AMOUNT_NULL": len(other)}
+    assert {row["claim_start_date"] for row in rows.values()} == {dt.date(2016, 3, 1)}
 
 
 def simulated(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import ibis
@@ -35,6 +35,7 @@ from claim_transformers.sources.formats.tables.expressions import (
     is_in,
     kinds_of,
     mapped,
+    plain_amount,
     text_of,
     warn_values,
 )
@@ -90,6 +91,7 @@ _DONE = ("revenue_center_code", "hcpcs_code", "ndc_code")
 def map_claims(connection: Backend, rows: ir.Table, table: TableMap) -> ir.Table:
     """Add what the mapping makes of each row, beside it."""
     texts = {name: text_of(rows, field) for name, field in table.fields.items() if name != MODIFIERS}
+    texts |= {name: plain_amount(texts[name]) for name in _AMOUNTS if name in texts}
     nothing = ibis.null("string")
     if table.rows == "claim_line":
         bill, drg = texts.get("bill_type_code", nothing), texts.get("drg_code", nothing)
@@ -213,11 +215,12 @@ def _reversal(table: TableMap, source: tuple[str, ...]) -> Reversal | None:
 def _versions(table: TableMap, of_claim: tuple[str, ...], row_key: tuple[str, ...]) -> Versions | None:
     if table.versions is None:
         return None
-    order: Callable[[ir.Table], ir.Value] = lambda rows: rows[_VERSION].try_cast("float64")  # noqa: E731
-    if table.versions.dates:
-        order = lambda rows: parse_date(rows[_VERSION], COMPACT)  # noqa: E731
+    is_day = bool(table.versions.dates)
     is_line = not table.versions.of_claims and "claim_line_number" in table.fields
-    return Versions(row_key if is_line else of_claim, order)
+    return Versions(
+        row_key if is_line else of_claim,
+        lambda rows: parse_date(rows[_VERSION], COMPACT) if is_day else rows[_VERSION].try_cast("float64"),
+    )
 
 
 def _warnings(table: TableMap) -> tuple[RowCheck, ...]:
@@ -227,22 +230,16 @@ def _warnings(table: TableMap) -> tuple[RowCheck, ...]:
         allowed = mapped("allowed_amount") if "allowed_amount" in table.fields else None
         found.append(warn_amount(mapped("paid_amount"), allowed))
     if amounts:
-        found.append(fix_amount(*amounts))
+        found += [_fix_money(table), fix_amount(*amounts)]
     needed = ("claim_start_date", "dispensing_date")
     secondary = [mapped(name) for name, field in table.fields.items() if field.dates and name not in needed]
     if secondary := [*secondary, *dates_of_procedures(table)]:
         found.append(fix_dates(secondary, COMPACT))
     found += warn_codes(table)
     if bill := table.fields.get("bill_type_code"):
-        name = mapped("bill_type_code")
-        found.append(
-            RowCheck(
-                "F_BILL_TYPE_NULL",
-                "a type of bill that is none becomes null",
-                lambda rows: text_of(rows, bill).notnull() & rows[name].isnull(),
-            )
-        )
-    if BY_BILL_TYPE in (*table.fields.get("claim_type", _NOTHING).values.values(), _constant_type(table)):
+        found.append(_nulled("F_BILL_TYPE_NULL", "a type of bill that is none", bill, mapped("bill_type_code")))
+    stated = table.fields.get("claim_type", _NOTHING)
+    if BY_BILL_TYPE in (*stated.values.values(), stated.constant):
         bill_type = mapped("bill_type_code")
         found.append(
             RowCheck(
@@ -252,19 +249,23 @@ def _warnings(table: TableMap) -> tuple[RowCheck, ...]:
             )
         )
     if drg := table.fields.get("drg_code"):
-        found.append(
-            RowCheck(
-                "F_DRG_TYPE",
-                "a DRG of another grouper than MS-DRG and APR-DRG becomes null",
-                lambda rows: text_of(rows, drg).notnull() & rows[_DRG_TYPE].isnull(),
-            )
-        )
+        found.append(_nulled("F_DRG_TYPE", "a DRG of another grouper than MS-DRG and APR-DRG", drg, _DRG_TYPE))
     return tuple(found)
 
 
-def _constant_type(table: TableMap) -> str | None:
-    field = table.fields.get("claim_type")
-    return None if field is None else field.constant
+def _nulled(code: str, what: str, field: FieldMap, name: str) -> RowCheck:
+    return RowCheck(code, f"{what} becomes null", lambda rows: text_of(rows, field).notnull() & rows[name].isnull())
+
+
+def _fix_money(table: TableMap) -> RowCheck:
+    fields = {name: table.fields[name] for name in _AMOUNTS if name in table.fields}
+    return RowCheck(
+        "F_AMOUNT_FORM",
+        "an amount with a dollar sign, with commas between thousands or in parentheses is written as a plain decimal",
+        lambda rows: ibis.or_(
+            *((text_of(rows, field) != rows[mapped(name)]).fill_null(False) for name, field in fields.items())
+        ),
+    )
 
 
 # ---- Lines ----

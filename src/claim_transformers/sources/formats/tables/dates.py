@@ -25,8 +25,8 @@ _PATTERNS = {
     "DD": "([0-9]{2})",
     "D": "([0-9]{1,2})",
 }
-_TIME = " hh:mm:ss"
-_TIME_PATTERN = "[ T][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?"
+TIME = " hh:mm:ss"
+_TIME_PATTERN = "[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?[AaPp][Mm])?"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTH_NUMBERS = {month: f"{number:02d}" for number, month in enumerate(_MONTHS, start=1)}
 _UNREADABLE = "unreadable"
@@ -42,14 +42,14 @@ def is_format(text: str, *, of_month: bool = False) -> bool:
 
 def _split(text: str) -> tuple[list[str], str]:
     """The parts of a format, and the signs that are left of it."""
-    bare = text.removesuffix(_TIME)
+    bare = text.removesuffix(TIME)
     return _PARTS.findall(bare), _PARTS.sub("", bare)
 
 
 @cache
 def pattern_of(date_format: str) -> str:
     """Regular expression of a format, with one group for each of its parts."""
-    bare = date_format.removesuffix(_TIME)
+    bare = date_format.removesuffix(TIME)
     pattern, place = "", 0
     for match in _PARTS.finditer(bare):
         pattern += bare[place : match.start()].replace(".", "[.]") + _PATTERNS[match.group()]

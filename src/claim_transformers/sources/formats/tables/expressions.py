@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import clean_word
+from claim_transformers.claims.fields import AMOUNT_PATTERN, clean_word
 from claim_transformers.claims.quality import RowCheck
-from claim_transformers.sources.formats.tables.dates import compact_date
+from claim_transformers.sources.formats.tables.dates import TIME, compact_date
 from claim_transformers.sources.formats.tables.mapping import HEADER, MODIFIERS, FieldMap, TableMap, Where
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+# An amount up to its cents, as accounts and spreadsheets write it.
+MONEY_PATTERN = r"^(-?[$]?|[$]-|[(][$]?)([0-9]{1,3}(,[0-9]{3})+|[0-9]{1,10})"
 # What the mapping makes of a row stands beside it, under the name of the canonical column.
 _MAPPED = "mapped."
 _PART = "part"
 # What a canonical column loses by, as in layout files: the first of the list wins where a raw column feeds several.
-_STRENGTH = ("id", "ndc", "icd", "code", "modifier", "amount", "number", "date", "flag", "text", _PART)
+_STRENGTH = ("id", "ndc", "icd", "code", "modifier", "amount", "number", "date", "time", "flag", "text", _PART)
 FIELD_KINDS: Mapping[str, str] = {
     **dict.fromkeys(("patient_id", "claim_id", "source_member_id"), "id"),
     **dict.fromkeys(("rendering_npi", "billing_npi", "facility_npi"), "id"),
@@ -59,6 +61,14 @@ def text_of(rows: ir.Table, field: FieldMap) -> ir.StringValue:
     if field.prefix:
         text = ibis.literal(field.prefix) + text
     return text if field.where is None else ibis.ifelse(is_in(rows, field.where), text, ibis.null("string"))
+
+
+def plain_amount(text: ir.StringValue) -> ir.StringValue:
+    """An amount without the dollar sign and the commas between thousands; one in parentheses is negative."""
+    is_money = text.re_search(rf"{MONEY_PATTERN}([.][0-9]+)?[)]?$") & (text.startswith("(") == text.endswith(")"))
+    sign = ibis.ifelse(text.re_search("[-(]"), "-", "")
+    plain = ibis.ifelse(is_money, sign + text.re_replace("[^0-9.]", ""), text)
+    return ibis.ifelse(text.re_search(AMOUNT_PATTERN), text, plain)
 
 
 def meaning_of(text: ir.StringValue, values: Mapping[str, str]) -> ir.StringValue:
@@ -103,7 +113,7 @@ def kinds_of(table: TableMap) -> dict[str, str]:
 def _uses(table: TableMap) -> Iterator[tuple[str, str]]:
     """Each use of a raw column, with the kind that it asks for."""
     for name, field in table.fields.items():
-        kind = "date" if field.dates else FIELD_KINDS.get(name, "text")
+        kind = _kind_of_date(field.dates) if field.dates else FIELD_KINDS.get(name, "text")
         if len(field.columns) > 1 and name != MODIFIERS:
             kind = _PART
         elif field.values or field.is_number or field.day:
@@ -114,18 +124,23 @@ def _uses(table: TableMap) -> Iterator[tuple[str, str]]:
         for group in groups:
             yield from ((column, "icd") for column in group.columns)
             yield from ((column, "flag") for column in (*group.qualifiers, *group.flags))
-            yield from ((column, "date") for column in group.dates)
+            yield from ((column, _kind_of_date(table.dates)) for column in group.dates)
             yield from _of_where(group.where)
     yield from ((rule.column, "flag") for rule in table.rules)
     yield from _of_where(table.reversals)
     if table.versions is not None:
-        yield table.versions.latest, "date" if table.versions.dates else "number"
+        yield table.versions.latest, _kind_of_date(table.versions.dates) if table.versions.dates else "number"
     if table.enrollment is not None:
         months = (table.enrollment.month, table.enrollment.year, *table.enrollment.months)
         yield from ((column, "flag") for column in months if column)
     if table.header is not None:
         yield from ((column, _PART) for column in table.header.on)
         yield from ((HEADER + column, _PART) for column in table.header.on.values())
+
+
+def _kind_of_date(date_format: str) -> str:
+    """A format that has a time of day may be a column of timestamps."""
+    return "time" if date_format.endswith(TIME) else "date"
 
 
 def _of_where(where: Where | None) -> Iterable[tuple[str, str]]:

@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from claim_transformers.sources.formats.tables.dates import pattern_of
+from claim_transformers.sources.formats.tables.expressions import MONEY_PATTERN
 
 _DATE_FORMATS = (
     *("YYYY-MM-DD", "YYYYMMDD", "MM/DD/YYYY", "DD/MM/YYYY", "M/D/YYYY", "D/M/YYYY", "DD-MON-YYYY", "DDMONYYYY"),
-    *("YYYY/MM/DD", "MM-DD-YYYY", "DD-MM-YYYY", "DD.MM.YYYY", "YYYY-MM-DD hh:mm:ss"),
+    *("YYYY/MM/DD", "MM-DD-YYYY", "DD-MM-YYYY", "DD.MM.YYYY"),
+    *(f"{one} hh:mm:ss" for one in ("YYYY-MM-DD", "MM/DD/YYYY", "DD/MM/YYYY", "M/D/YYYY", "D/M/YYYY")),
 )
 _FORMS: Mapping[str, str] = {
     "icd10": r"^[A-TV-Z][0-9][0-9AB]([.]?[0-9A-Z]{1,4})?$",
@@ -33,15 +35,12 @@ _FORMS: Mapping[str, str] = {
     "place": r"^[0-9]{1,2}$",
     "disposition": r"^[0-9]{1,2}$",
     "npi": r"^[12][0-9]{9}$",
-    "amount": r"^-?[0-9]{1,10}([.][0-9]{1,4})?$",
-    "cents": r"^-?[0-9]{1,10}[.][0-9]{2}$",
+    "amount": rf"{MONEY_PATTERN}([.][0-9]{{1,4}})?[)]?$",
     "number": r"^-?[0-9]{1,6}([.][0-9]+)?$",
     "sex_word": r"^(F|M|U|FEMALE|MALE|UNKNOWN)$",
     "sex_digit": r"^[0-3]$",
     "version": r"^(0?9|10|0|ICD[- ]?(0?9|10)([- ]?(CM|PCS))?)$",
     "year": r"^(19|20)[0-9]{2}$",
-    "month": r"^(19|20)[0-9]{2}-?(0[1-9]|1[0-2])$",
-    "flag": r"^[0-9A-Z]{1,2}$",
 }
 _MOST_VALUES = 20_000
 

@@ -41,17 +41,19 @@ class Guess:
 
 
 DATE = "date"
-_AMOUNT, _DATE = ("cents", "amount"), (DATE,)
+_AMOUNT, _DATE = ("amount",), (DATE,)
+_PATIENT = _Rule(
+    r"(enrol(l?ee)?|mem(b(e?r)?)?|mbr|pat(ient)?|bene(ficiary)?|person|subscr(iber)?|insured)"
+    r"_?(id|no|num|number|nbr|key|sk)?$"
+)
 _RULES: Mapping[str, Mapping[str, _Rule]] = {
     "claim_line": {
         "diagnoses": _Rule(r"^(i?cd)?_?(dx|diag|dgns|dgn|icd(9|10)?_?d)", ("icd10", "icd9")),
         "procedures": _Rule(r"(prcdr|surg|icd.*pro?c|^op\d|pcs|^proc_?code_?\d)", ("icd10pcs", "icd9pcs")),
         "hcpcs_code": _Rule(r"(hcpcs?|cpt|^proc(_?1|_?cd|edure)?$|proc.*code$)", ("hcpcs",)),
         "hcpcs_modifiers": _Rule(r"(^|_)(mdfr|modifier|mod|procmod)", ("modifier",)),
-        "patient_id": _Rule(
-            r"(enrol|mem(b(e?r)?)?|mbr|pat(ient)?|bene|person|subscr|insured)_?(id|no|num|nbr|key|sk)?$"
-        ),
-        "claim_id": _Rule(r"(cl(ai)?m|msclm)_?(id|no|num|nbr|key|control.*)?$"),
+        "patient_id": _PATIENT,
+        "claim_id": _Rule(r"(cl(ai)?m|msclm)_?(id|no|num|number|nbr|key|control.*)?$"),
         "claim_line_number": _Rule(r"(line|ln|seq)_?(no|num|nbr|seq)?$", ("number",)),
         "admission_date": _Rule(r"adm", _DATE),
         "discharge_date": _Rule(r"^(dis|dsch|dschrg)", _DATE),
@@ -73,10 +75,8 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
     },
     "rx_claim": {
         "ndc_code": _Rule(r"(ndc|drug|prod)", ("ndc",)),
-        "patient_id": _Rule(
-            r"(enrol|mem(b(e?r)?)?|mbr|pat(ient)?|bene|person|subscr|insured)_?(id|no|num|nbr|key|sk)?$"
-        ),
-        "claim_id": _Rule(r"(cl(ai)?m|rx|pde|script|fill)_?(id|no|num|nbr|key)?$"),
+        "patient_id": _PATIENT,
+        "claim_id": _Rule(r"(cl(ai)?m|rx|pde|script|fill)_?(id|no|num|number|nbr|key)?$"),
         "claim_line_number": _Rule(r"(line|ln|seq)_?(no|num|nbr|seq)?$", ("number",)),
         "dispensing_date": _Rule(r"(fill|disp|svc|serv|dos)", _DATE),
         "paid_date": _Rule(r"(pd|paid|pay|adjud|proces)", _DATE),
@@ -87,9 +87,7 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "paid_amount": _Rule(r"(paid|pmt|pay)", _AMOUNT),
     },
     "eligibility": {
-        "patient_id": _Rule(
-            r"(enrol|mem(b(e?r)?)?|mbr|pat(ient)?|bene|person|subscr|insured)_?(id|no|num|nbr|key|sk)?$"
-        ),
+        "patient_id": _PATIENT,
         "gender": _Rule(r"(sex|gender|gndr)", ("sex_word", "sex_digit")),
         "birth_date": _Rule(r"(dob|birth|brth)", (DATE, "year")),
         "death_date": _Rule(r"(dod|death|dth|deceas)", _DATE),
@@ -113,10 +111,9 @@ VERSION_COLUMN = re.compile(r"(adj|version|revers|void|replac)", re.IGNORECASE)
 
 def kind_of_rows(sample: Sample) -> str:
     """What the rows of a table are: drugs, claims or people; empty if they look like none of them."""
-    best = {kind: guess_fields(sample, kind, ()) for kind in _RULES}
     sure = {
-        kind: {guess.field for guess in guesses if guess.form and guess.confidence >= 0.5}
-        for kind, guesses in best.items()
+        kind: {guess.field for guess in guess_fields(sample, kind, ()) if guess.form and guess.confidence >= 0.5}
+        for kind in _RULES
     }
     if "ndc_code" in sure["rx_claim"] and "diagnoses" not in sure["claim_line"]:
         return "rx_claim"
@@ -147,7 +144,7 @@ def guess_fields(sample: Sample, kind: str, others: Sequence[Sample]) -> list[Gu
 
 def _judge(field: str, rule: _Rule, column: Profile, sample: Sample, others: Sequence[Sample]) -> Guess | None:
     """How well a column suits a field, none if it does not."""
-    is_named = re.search(rule.names, column.name.lower()) is not None
+    is_named = re.search(rule.names, re.sub(r"[\s-]+", "_", column.name.lower())) is not None
     share, form = 1.0, ""
     if rule.forms:
         shares = {one: (_share_of_dates(column) if one == DATE else column.share(one)) for one in rule.forms}

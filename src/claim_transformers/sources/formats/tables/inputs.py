@@ -33,7 +33,8 @@ class Inputs:
         self, connection: Backend, place: Place, layout: Layout, name: str
     ) -> tuple[ir.Table, tuple[RawFile, ...]]:
         """Stage the rows of one raw table."""
-        paths = self._fetch(connection, place, name) if place.table else find_files(self.folder, place.files, name)
+        where = f"tables.{name}"
+        paths = self._fetch(connection, place, name) if place.table else find_files(self.folder, place.files, where)
         files = [
             (
                 path,
@@ -82,7 +83,7 @@ def find_files(folder: Path, patterns: Sequence[str], name: str) -> list[Path]:
         if not files:
             raise ClaimDataError(
                 "E_NO_FILE",
-                f"expected files {pattern!r} of tables.{name} in {folder}, csv, tsv, txt, zip, gzip or parquet, found "
+                f"expected files {pattern!r} of {name} in {folder}, csv, tsv, txt, zip, gzip or parquet, found "
                 f"{describe_place(folder, sum(one.is_file() for one in folder.iterdir()))}",
             )
         found |= dict.fromkeys(files)
@@ -103,7 +104,7 @@ def list_inputs(path: Path) -> list[Path]:
     """List the mapping and every file that it names, by which a cache knows the same claims again."""
     places: list[tuple[str, Place]] = []
     for table in read_mapping(path).tables:
-        places += [(table.name, table.place), *((table.name, one.place) for one in [table.header] if one)]
+        places += [(f"tables.{table.name}", one.place) for one in (table, table.header) if one]
     if any(place.table for _, place in places):
         raise ValueError("a database has no files by which the cache could know it again: expected out, found none")
     found = {file for name, place in places for file in find_files(path.absolute().parent, place.files, name)}

@@ -38,7 +38,7 @@ _NEEDED = {
 _FORM_NAMES = {
     "icd10": "ICD-10-CM", "icd9": "ICD-9-CM", "icd10pcs": "ICD-10-PCS", "icd9pcs": "ICD-9-CM procedures", "ndc": "NDC",
     "hcpcs": "HCPCS", "bill_type": "types of bill", "drg": "DRG", "revenue": "revenue centres", "npi": "NPI",
-    "place": "places of service", "disposition": "discharge dispositions", "cents": "amounts", "amount": "amounts",
+    "place": "places of service", "disposition": "discharge dispositions", "amount": "amounts",
     "number": "numbers", "sex_word": "words of a sex", "sex_digit": "a sex as a digit", "year": "years",
     "modifier": "modifiers", DATE: "dates",
 }  # fmt: skip
@@ -77,12 +77,10 @@ def _sample_of(folder: Path, pattern: str, rows: int) -> Sample:
     stem = re.sub(r"[.](csv|tsv|tab|txt|parquet)([.]gz)?$", "", paths[0].name, flags=re.IGNORECASE)
     name = re.sub(r"\W+", "_", re.sub(r"[-_.]*[0-9]+$", "", stem) if len(paths) > 1 else stem).strip("_").lower()
     sample = sample_files(name if name[:1].isalpha() else f"table_{name}", paths, rows=rows)
-    shown = [_relative(one, folder) for one in paths] if len(paths) == 1 else [pattern]
-    return Sample(sample.name, tuple(shown), "", sample.columns, sample.delimiter, sample.encoding)
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+    one = paths[0].relative_to(folder) if paths[0].is_relative_to(folder) else paths[0]
+    return Sample(
+        sample.name, (pattern if len(paths) > 1 else str(one),), "", sample.columns, sample.delimiter, sample.encoding
+    )
 
 
 # ---- Lines of YAML ----
