@@ -43,9 +43,10 @@ def test_a_file_with_something_else_is_refused(text, message, yaml_file):
         parse_arguments(Script, arguments=[yaml_file(text)])
 
 
-def test_an_unknown_flag_is_refused():
-    with pytest.raises(ValueError, match="clams"):
-        parse_arguments(Script, arguments=["--claims", "here", "--clams", "there"])
+@pytest.mark.parametrize("flag", ["--clams", "--claim"])
+def test_an_unknown_flag_is_refused_and_a_shortened_one_too(flag):
+    with pytest.raises(ValueError, match=rf"found \['{flag}'\], did you mean --claims\?"):
+        parse_arguments(Script, arguments=["--claims", "here", flag, "there"])
 
 
 @pytest.mark.parametrize(

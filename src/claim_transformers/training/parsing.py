@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import yaml
@@ -74,7 +75,8 @@ def parse_arguments(*kinds: Any, arguments: Sequence[str] | None = None) -> tupl
         'here'
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _Parser(kinds)
+    # The beginning of a flag would be another flag's value.
+    parser = _Parser(kinds, allow_abbrev=False)
     if given and given[0].endswith((".yaml", ".yml")):
         with open(given[0], encoding="utf-8") as file:  # noqa: PTH123  # the name comes from the command line
             try:
@@ -89,7 +91,12 @@ def parse_arguments(*kinds: Any, arguments: Sequence[str] | None = None) -> tupl
             raise ValueError(f"{given[0]}: expected keys that the script knows, found {unknown}")
         # Flags come last: the parser keeps the last value of a repeated flag.
         given = [part for key, value in content.items() for part in _as_flag(key, value)] + given[1:]
-    parsed = parser.parse_args_into_dataclasses(args=given)
+    *parsed, left = parser.parse_args_into_dataclasses(args=given, return_remaining_strings=True)
+    if left:
+        flags = [flag.partition("=")[0] for flag in left if flag.startswith("-")] or left[:1]
+        known = [option for action in parser._actions for option in action.option_strings]
+        close = get_close_matches(flags[0], known, n=1)
+        parser.error(f"expected known arguments, found {flags}" + (f", did you mean {close[0]}?" if close else ""))
     return tuple(parsed)
 
 
