@@ -269,7 +269,7 @@ def test_a_cache_knows_own_tables_by_the_mapping_and_every_file_that_it_names(tm
 def test_amounts_as_accounts_write_them_and_timestamps_without_a_zone_are_read(tmp_path: Path) -> None:
     """One net of a charge and its reversal in parentheses; what could be another amount is null, and counted."""
     plain = {"12.5": "12.50", "$1,234.50": "1234.50", "$5": "5.00", "-$5.25": "-5.25", "($1,000)": "-1000.00"}
-    other = ["1,23", "1.234,50", "(5", "5)", "1E3", "12.00-", "$"]
+    other = ["1,23", "1.234,50", "0,125", "(5", "5)", "1E3", "12.00-", "$"]
     written = [*plain, *other, "$70.10", "(70.10)"]
     days = [dt.datetime(2016, 3, 1, 23, 59)] * len(written)
     claims = [f"C{number}" for number in range(len(written) - 1)]

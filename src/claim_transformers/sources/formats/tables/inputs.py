@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +38,8 @@ class Inputs:
         files = [
             (
                 path,
-                Layout(
-                    layout.columns,
-                    layout.required,
-                    kinds=layout.kinds,
+                replace(
+                    layout,
                     delimiter=place.delimiter_of(path),
                     encoding=place.encoding,
                     quote=place.quote,
