@@ -26,10 +26,10 @@ def risk_bins(labels: NDArray[Any], scores: NDArray[np.float64], *, raw_counts: 
         return place
     is_outcome = np.isin(labels, (0, 1)).all()
     rarer = min((labels == label).sum() for label in (0, 1)) if is_outcome else len(labels)
-    return join_bins(labels, group_bins(place, max(1, int(rarer) // MIN_SHOWN)))
+    return _join_bins(labels, group_bins(place, max(1, int(rarer) // MIN_SHOWN)))
 
 
-def join_bins(labels: NDArray[Any], bins: Bins) -> Bins | None:
+def _join_bins(labels: NDArray[Any], bins: Bins) -> Bins | None:
     """Bins of rows, numbered in order, joined until none has 1 to 10 rows of an outcome; `None` where none is left.
 
     Where the outcome is a number, it is the rows of a bin that count.
