@@ -42,7 +42,7 @@ def reliability_plot(
         probabilities (`dict[str, array]`): Probabilities by name, one panel each, such as before and after Platt
             scaling.
         patients (array of shape `(N,)`, *optional*): Patient of each row; each row is a patient without it.
-        bins (`int`, *optional*, defaults to `10`): Quantile bins.
+        bins (`int`, *optional*, defaults to `10`): Bins of about equal size.
         replicates (`int`, *optional*, defaults to `500`): Bootstrap replicates.
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
         raw_counts (`bool`, *optional*, defaults to `False`): Keep bins in which 1 to 10 rows have an outcome, or have
