@@ -269,9 +269,8 @@ def _is_small(path: RawLocation) -> bool:
         return False
     place = Path(path)
     files = [*place.iterdir()] if place.is_dir() else [place]
-    # A link that leads nowhere, such as the lock of an editor, is no file, and what a mapping names lies elsewhere.
+    # A dead link, such as the lock of an editor, is no file. Rows of a mapping, an address or folders lie elsewhere.
     sizes = [file.stat().st_size for file in files if file.is_file() and file.suffix not in (".yaml", ".yml")]
-    # So do the rows behind an address and in folders of tables.
     return bool(sizes) and sum(sizes) <= _FEW_BYTES and not any(file.is_dir() for file in files)
 
 

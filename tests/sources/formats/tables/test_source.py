@@ -7,6 +7,7 @@ import re
 import runpy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -15,11 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from sources.raw_claims import eligibility, medical_claim, pharmacy_claim, write_tuva
 
+from claim_transformers.claims.engine import connect
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.simulation import simulate
+from claim_transformers.sources.formats.tables import inputs
 from claim_transformers.sources.formats.tables.inputs import list_inputs
+from claim_transformers.sources.formats.tables.mapping import Place
 from claim_transformers.sources.pipeline.ingest import IngestSummary, ingest
 from claim_transformers.sources.pipeline.loading import load_claims
+from claim_transformers.sources.pipeline.reading import Layout
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 OWN_TABLES = Path(__file__).parents[4] / "examples" / "own_tables"
@@ -261,6 +266,21 @@ def test_a_cache_knows_own_tables_by_the_mapping_and_every_file_that_it_names(tm
         (tmp_path / name).touch()
     shutil.copy(OWN_TABLES / "mapping.yaml", tmp_path)
     assert [path.name for path in list_inputs(tmp_path / "mapping.yaml")] == ["mapping.yaml", *names]
+
+
+@pytest.mark.parametrize(("kind", "times"), [("postgres", 1), ("duckdb", 2)])
+def test_a_server_is_opened_once_for_all_tables_and_a_file_closed_after_each(tmp_path, monkeypatch, kind, times):
+    pq.write_table(pa.table({"MEMBER": ["1"]}), tmp_path / "a.parquet")
+    opened, closed = [], []
+    database = SimpleNamespace(name=kind, disconnect=lambda: closed.append(kind))
+    monkeypatch.setattr(inputs, "connect_database", lambda *_: opened.append(kind) or database)
+    monkeypatch.setattr(
+        inputs, "fetch_to_parquet", lambda _, tables, *__, **___: {tables[0]: [tmp_path / "a.parquet"]}
+    )
+    given = inputs.Inputs(tmp_path, "$DATABASE", tmp_path)
+    for table in ("a", "b"):
+        given.stage(connect(threads=1), Place((), table, None, "utf-8", '"'), Layout(("MEMBER",), ("MEMBER",)), table)
+    assert (len(opened), len(closed)) == (times, times if kind == "duckdb" else 0)
 
 
 # ---- The same rows as another source ----

@@ -58,9 +58,11 @@ class Inputs:
             opened = connect_database(opened, self.folder, self.scratch, connection)
         schema, _, table = place.table.rpartition(".")
         found = fetch_to_parquet(opened, [table], self.scratch / "fetched" / name, schema=schema or None)
-        if opened is not self.database:
-            # It would hold its memory.
+        if opened is not self.database and opened.name == "duckdb":
+            # It would hold its memory, and opens at once; a server may ask for a password again.
             opened.disconnect()
+        else:
+            self.database = opened
         if not found:
             raise ClaimDataError(
                 "E_NO_FILE", f"expected a table of the name at tables.{name} in the database, found none"
