@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from ibis import _
 
 from claim_transformers.claims.engine import fetch, read_batches
 from claim_transformers.claims.packing import Integers
-from claim_transformers.claims.planning import to_expression
+from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.store import ROWS_PER_GROUP
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
     from claim_transformers.claims.planning import Plan
@@ -54,7 +52,7 @@ def sort_batches(
     `names` are those of [`~claims.engine.read_batches`].
     """
     num_ranges = min(-(-num_rows // _ROWS_PER_RANGE), _MOST_RANGES)
-    bounds = _find_bounds(connection, to_expression(rows), num_rows, num_ranges) if num_ranges > 1 else []
+    bounds = _find_bounds(connection, rows, num_rows, num_ranges) if num_ranges > 1 else []
     read = (
         # Read as a stream, a query is planned twice.
         fetch(connection, rows, names).to_batches()
@@ -124,11 +122,14 @@ def _equal_neighbours(rows: pa.Table, order: Integers) -> np.ndarray:
     return is_equal
 
 
-def _find_bounds(connection: Backend, rows: ir.Table, num_rows: int, num_ranges: int) -> pa.Array:
+def _find_bounds(connection: Backend, rows: Plan, num_rows: int, num_ranges: int) -> pa.Array:
     """Patients who begin the second range and those after it, by the rows of a sample of patients."""
     one_in = max(1, num_rows // (num_ranges * _SAMPLED_ROWS_PER_RANGE))
-    sampled = rows.filter(rows[_PATIENT].hash() % one_in == 0).group_by(_PATIENT).aggregate(num_rows=_.count())
-    found = fetch(connection, sampled.order_by(_PATIENT))
+    # As a step it would be compiled for each number of rows.
+    found = connection.con.sql(
+        f"SELECT {_PATIENT}, count(*) AS num_rows FROM ({to_sql(connection, rows)}) "
+        f"WHERE hash({_PATIENT}) % {one_in} = 0 GROUP BY {_PATIENT} ORDER BY {_PATIENT}"
+    ).to_arrow_table()
     reached = np.cumsum(found["num_rows"].to_numpy())
     if not len(reached):
         return pa.array([], pa.string())
