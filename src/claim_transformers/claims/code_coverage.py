@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from claim_transformers.claims.small_cells import HIDDEN, hides_share, show_count
 from claim_transformers.codes.coverage import report_coverage
 from claim_transformers.codes.groupers import category_rules
+from claim_transformers.codes.rules import CategoryRules
 from claim_transformers.codes.systems import SYSTEMS
 
 _HEADER = ("raw table", "system", "distinct codes", "occurrences", "with category", "listed")
@@ -16,22 +17,22 @@ _HEADER = ("raw table", "system", "distinct codes", "occurrences", "with categor
 
 def cover_codes(kept: Mapping[str, Sequence[pa.Table]]) -> list[dict[str, Any]]:
     """Count, for each raw table and code system, the codes with a category and those that no public list holds."""
-    return [entry for table in sorted(kept) for entry in _cover_table(table, pa.concat_tables(kept[table]))]
-
-
-def _cover_table(table: str, codes: pa.Table) -> list[dict[str, Any]]:
-    if not codes.num_rows:
-        return []
-    system = pc.list_element(pc.split_pattern(codes["code"], "/", max_splits=1), 0)
-    present = set(system.unique().to_pylist())
+    tables = {table: pa.concat_tables(kept[table]) for table in sorted(kept)}
+    systems = {
+        table: pc.list_element(pc.split_pattern(of["code"], "/", max_splits=1), 0) for table, of in tables.items()
+    }
+    present = {name for of_table in systems.values() for name in of_table.unique().to_pylist()}
     # The table of ICD-10-CM takes most of a second to read, so only systems that occur get their rules.
     rules = category_rules(systems=[name for name in SYSTEMS if name in present])
+    return [entry for table, codes in tables.items() for entry in _cover_table(table, codes, systems[table], rules)]
+
+
+def _cover_table(table: str, codes: pa.Table, system: pa.ChunkedArray, rules: CategoryRules) -> list[dict[str, Any]]:
     known = codes.filter(pc.is_in(system, value_set=pa.array(SYSTEMS, pa.string())))
     covered = report_coverage(known["code"], known["count"], rules).to_dict()["systems"]
-    return [
-        {"table": table, **entry}
-        for entry in [*covered, *(_without_rules(name, codes, system) for name in sorted(present - set(SYSTEMS)))]
-    ]
+    others = sorted({*system.unique().to_pylist()} - {*SYSTEMS})
+    covered += [_without_rules(name, codes, system) for name in others]
+    return [{"table": table, **entry} for entry in covered]
 
 
 def _without_rules(name: str, codes: pa.Table, system: pa.ChunkedArray) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.codes.groupers import category_of, is_listed
+from claim_transformers.codes.groupers import category_rules, is_listed, systems_of
 from claim_transformers.codes.rules import CategoryRules
 from claim_transformers.codes.systems import SYSTEMS
 
@@ -120,10 +120,21 @@ def _count(table: pa.Table, is_counted: pa.ChunkedArray) -> tuple[int, int]:
 
 def _cover_system(system: str, table: pa.Table) -> SystemCoverage:
     rows = table.filter(pc.equal(table["system"], system))
-    mapped = _count(rows, pc.is_valid(rows["category"]))
+    mapped = _count(rows, rows["mapped"])
     is_unknown = rows["listed"].null_count == rows.num_rows
     unlisted = (None, None) if is_unknown else _count(rows, pc.invert(rows["listed"]))
     return SystemCoverage(system, rows.num_rows, pc.sum(rows["count"], min_count=0).as_py(), *mapped, *unlisted)
+
+
+def _are_mapped(codes: pa.Array, systems: pa.Array, rules: CategoryRules) -> pa.Array:
+    """Which codes have a category: those that begin with a prefix, and all of a system that has a rule."""
+    prefixes = pa.array(list(rules.prefixes), pa.string())
+    lengths = pc.utf8_length(prefixes)
+    mapped = pc.is_in(systems, value_set=pa.array(list(rules.prefix_lengths), pa.string()))
+    for length in lengths.unique().to_pylist():
+        of_length = prefixes.filter(pc.equal(lengths, length))
+        mapped = pc.or_(mapped, pc.is_in(pc.utf8_slice_codeunits(codes, 0, length), value_set=of_length))
+    return mapped
 
 
 def report_coverage(
@@ -166,14 +177,14 @@ def report_coverage(
     if strings.null_count:
         raise ValueError(f"expected codes without nulls, found {strings.null_count}; drop them first")
     table = pa.table({"code": strings, "count": counts}).group_by("code").aggregate([("count", "sum")])
-    code = table["code"]
-    listed = is_listed(code)
+    code = table["code"].combine_chunks()
+    system, rules = systems_of(code), category_rules() if rules is None else rules
     table = pa.table(
         {
-            "system": pc.list_element(pc.split_pattern(code, "/", max_splits=1), 0),
+            "system": system,
             "count": table["count_sum"],
-            "category": category_of(code, rules),
-            "listed": listed,
+            "mapped": _are_mapped(code, system, rules),
+            "listed": is_listed(code),
         }
     )
     present = set(table["system"].unique().to_pylist())
