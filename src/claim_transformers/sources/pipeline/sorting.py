@@ -159,8 +159,10 @@ def _spread(batches: Iterator[pa.RecordBatch], bounds: pa.Array, paths: list[Pat
 
 def _ranges_of(patient_ids: pa.Array, bounds: pa.Array) -> np.ndarray:
     """Number of the bounds that are not behind each patient."""
-    order = pc.sort_indices(pa.concat_arrays([bounds, patient_ids])).to_numpy()
-    ranges = np.empty(len(order), np.uint16)
-    # The sort is stable, so a bound stands before the patient whom it names.
-    ranges[order] = np.cumsum(order < len(bounds))
-    return ranges[len(bounds) :]
+    ranges = np.zeros(len(patient_ids), np.uint16)
+    for step in 1 << np.arange(len(bounds).bit_length(), dtype=np.uint16)[::-1]:
+        # All bounds before one are before it too, so that halves of them are told by one comparison.
+        places = np.minimum(ranges + step, len(bounds)) - 1
+        is_reached = pc.less_equal(bounds.take(pa.array(places)), patient_ids).to_numpy(zero_copy_only=False)
+        ranges += step * (is_reached & (ranges + step <= len(bounds)))
+    return ranges
