@@ -111,10 +111,7 @@ def open_engine(
 
 @contextmanager
 def plain_memory() -> Iterator[None]:
-    """Let Arrow take memory from the allocator of the process while the block runs, or each call of the decorated one.
-
-    Its own gives what is freed back to the machine and is handed empty pages for the next batch, which is a twentieth of an ingest.
-    """
+    """Let Arrow share the allocator of the process: its own gives pages back and is handed empty ones for each batch."""
     import pyarrow as pa
 
     pool = pa.default_memory_pool()

@@ -1,15 +1,16 @@
 """Coverage of the codes of a data set by the public tables."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.codes.groupers import category_rules, is_listed, systems_of
+from claim_transformers.codes.groupers import category_rules
 from claim_transformers.codes.rules import CategoryRules
-from claim_transformers.codes.systems import SYSTEMS
+from claim_transformers.codes.systems import SYSTEMS, split_code
+from claim_transformers.codes.tables import listed_codes
 
 
 @dataclass(frozen=True)
@@ -85,32 +86,6 @@ class CoverageReport:
             ]
         }
 
-    def to_table(self) -> str:
-        """Return the report as text for a terminal.
-
-        Returns:
-            `str`: One line per system under a header.
-
-        Examples:
-            >>> len(report_coverage(["DRG/470"], [3]).to_table().splitlines())
-            2
-        """
-        header = (
-            f"{'system':<9}{'codes':>9}{'mapped':>9}{'unlisted':>10}{'occurrences':>14}{'mapped':>9}{'unlisted':>12}"
-        )
-        return "\n".join([header, *(_format_line(system) for system in self.systems)])
-
-
-def _format_line(system: SystemCoverage) -> str:
-    codes_unlisted, occurrences_unlisted = (
-        "-" if number is None else f"{number:,}"
-        for number in (system.num_codes_unlisted, system.num_occurrences_unlisted)
-    )
-    return (
-        f"{system.system:<9}{system.num_codes:>9,}{system.codes_mapped_share:>9.2%}{codes_unlisted:>10}"
-        f"{system.num_occurrences:>14,}{system.occurrences_mapped_share:>9.2%}{occurrences_unlisted:>12}"
-    )
-
 
 def _count(table: pa.Table, is_counted: pa.ChunkedArray) -> tuple[int, int]:
     """Return number of codes and of occurrences of the rows that a mask selects."""
@@ -118,23 +93,21 @@ def _count(table: pa.Table, is_counted: pa.ChunkedArray) -> tuple[int, int]:
     return selected.num_rows, pc.sum(selected["count"], min_count=0).as_py()
 
 
-def _cover_system(system: str, table: pa.Table) -> SystemCoverage:
+def _cover_system(system: str, table: pa.Table, rules: CategoryRules) -> SystemCoverage:
     rows = table.filter(pc.equal(table["system"], system))
-    mapped = _count(rows, rows["mapped"])
-    is_unknown = rows["listed"].null_count == rows.num_rows
-    unlisted = (None, None) if is_unknown else _count(rows, pc.invert(rows["listed"]))
-    return SystemCoverage(system, rows.num_rows, pc.sum(rows["count"], min_count=0).as_py(), *mapped, *unlisted)
+    # Of a system that has a rule beside the prefixes, every code has a category.
+    mapped = pa.repeat(system in rules.prefix_lengths, rows.num_rows)
+    prefixes = [prefix for prefix in rules.prefixes if prefix.startswith(f"{system}/")]
+    for length in {*map(len, prefixes)}:
+        mapped = pc.or_(mapped, _are_in(pc.utf8_slice_codeunits(rows["code"], 0, length), prefixes))
+    listed = listed_codes(system)
+    unlisted = (None, None) if listed is None else _count(rows, pc.invert(_are_in(rows["code"], listed)))
+    occurrences = pc.sum(rows["count"], min_count=0).as_py()
+    return SystemCoverage(system, rows.num_rows, occurrences, *_count(rows, mapped), *unlisted)
 
 
-def _are_mapped(codes: pa.Array, systems: pa.Array, rules: CategoryRules) -> pa.Array:
-    """Which codes have a category: those that begin with a prefix, and all of a system that has a rule."""
-    prefixes = pa.array(list(rules.prefixes), pa.string())
-    lengths = pc.utf8_length(prefixes)
-    mapped = pc.is_in(systems, value_set=pa.array(list(rules.prefix_lengths), pa.string()))
-    for length in lengths.unique().to_pylist():
-        of_length = prefixes.filter(pc.equal(lengths, length))
-        mapped = pc.or_(mapped, pc.is_in(pc.utf8_slice_codeunits(codes, 0, length), value_set=of_length))
-    return mapped
+def _are_in(codes: pa.ChunkedArray, known: Collection[str]) -> pa.ChunkedArray:
+    return pc.is_in(codes, value_set=pa.array(list(known), pa.string()))
 
 
 def report_coverage(
@@ -177,15 +150,11 @@ def report_coverage(
     if strings.null_count:
         raise ValueError(f"expected codes without nulls, found {strings.null_count}; drop them first")
     table = pa.table({"code": strings, "count": counts}).group_by("code").aggregate([("count", "sum")])
-    code = table["code"].combine_chunks()
-    system, rules = systems_of(code), category_rules() if rules is None else rules
-    table = pa.table(
-        {
-            "system": system,
-            "count": table["count_sum"],
-            "mapped": _are_mapped(code, system, rules),
-            "listed": is_listed(code),
-        }
-    )
-    present = set(table["system"].unique().to_pylist())
-    return CoverageReport(tuple(_cover_system(system, table) for system in SYSTEMS if system in present))
+    code, rules = table["code"], category_rules() if rules is None else rules
+    system = pc.list_element(pc.split_pattern(code, "/", max_splits=1), 0)
+    is_code = pc.and_(_are_in(system, SYSTEMS), pc.match_substring_regex(code, "/."))
+    for wrong in code.filter(pc.invert(is_code)).slice(0, 1).to_pylist():
+        split_code(wrong)
+    table = pa.table({"code": code, "system": system, "count": table["count_sum"]})
+    present = {*system.unique().to_pylist()}
+    return CoverageReport(tuple(_cover_system(name, table, rules) for name in SYSTEMS if name in present))

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from claim_transformers.codes.drugs import read_drug_classes
 from claim_transformers.codes.errors import ClaimDataError
@@ -149,22 +148,11 @@ def is_listed(codes: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
         [True, False, None]
     """
     encoded = as_dictionary(_to_array(codes))
-    systems, known = systems_of(encoded.dictionary), pa.nulls(len(encoded.dictionary), pa.bool_())
-    for system in systems.unique().to_pylist():
-        if (listed := listed_codes(system)) is not None:
-            is_known = pc.is_in(encoded.dictionary, value_set=pa.array(list(listed), pa.string()))
-            known = pc.if_else(pc.equal(systems, system), is_known, known)
-    return known.take(encoded.indices)
-
-
-def systems_of(codes: pa.Array) -> pa.Array:
-    """System of each code; a ValueError where one is not `SYSTEM/CODE`."""
-    systems = pc.list_element(pc.split_pattern(codes, "/", max_splits=1), 0)
-    is_longer = pc.greater(pc.binary_length(codes), pc.add(pc.binary_length(systems), 1))
-    is_code = pc.and_(pc.is_in(systems, value_set=pa.array(SYSTEMS)), is_longer)
-    for code in codes.filter(pc.invert(is_code)).slice(0, 1).to_pylist():
-        split_code(code)
-    return systems
+    known = []
+    for code in encoded.dictionary.to_pylist():
+        listed = listed_codes(split_code(code)[0])
+        known.append(None if listed is None else code in listed)
+    return pa.array(known, pa.bool_()).take(encoded.indices)
 
 
 @functools.cache
