@@ -17,10 +17,9 @@ _HEADER = ("raw table", "system", "distinct codes", "occurrences", "with categor
 
 def cover_codes(kept: Mapping[str, Sequence[pa.Table]]) -> list[dict[str, Any]]:
     """Count, for each raw table and code system, the codes with a category and those that no public list holds."""
-    tables = {table: pa.concat_tables(kept[table]) for table in sorted(kept)}
-    systems = {
-        table: pc.list_element(pc.split_pattern(of["code"], "/", max_splits=1), 0) for table, of in tables.items()
-    }
+    tables = {table: codes for table in sorted(kept) if (codes := pa.concat_tables(kept[table])).num_rows}
+    split = {name: pc.split_pattern(codes["code"], "/", max_splits=1) for name, codes in tables.items()}
+    systems = {table: pc.list_element(parts, 0) for table, parts in split.items()}
     present = {name for of_table in systems.values() for name in of_table.unique().to_pylist()}
     # The table of ICD-10-CM takes most of a second to read, so only systems that occur get their rules.
     rules = category_rules(systems=[name for name in SYSTEMS if name in present])

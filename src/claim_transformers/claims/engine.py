@@ -111,7 +111,7 @@ def open_engine(
 
 @contextmanager
 def plain_memory() -> Iterator[None]:
-    """Let Arrow share the allocator of the process: its own gives pages back and is handed empty ones for each batch."""
+    """Let Arrow share the allocator of the process: its own gives pages back and is handed empty ones anew."""
     import pyarrow as pa
 
     pool = pa.default_memory_pool()
