@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from claim_transformers.claims.small_cells import HIDDEN, hides_share, show_count
-from claim_transformers.codes.coverage import report_coverage
+from claim_transformers.codes.coverage import CoverageReport, SystemCoverage, report_coverage
 from claim_transformers.codes.groupers import category_rules
 from claim_transformers.codes.rules import CategoryRules
 from claim_transformers.codes.systems import SYSTEMS
@@ -28,25 +28,15 @@ def cover_codes(kept: Mapping[str, Sequence[pa.Table]]) -> list[dict[str, Any]]:
 
 def _cover_table(table: str, codes: pa.Table, system: pa.ChunkedArray, rules: CategoryRules) -> list[dict[str, Any]]:
     known = codes.filter(pc.is_in(system, value_set=pa.array(SYSTEMS, pa.string())))
-    covered = report_coverage(known["code"], known["count"], rules).to_dict()["systems"]
-    others = sorted({*system.unique().to_pylist()} - {*SYSTEMS})
-    covered += [_without_rules(name, codes, system) for name in others]
-    return [{"table": table, **entry} for entry in covered]
+    covered = report_coverage(known["code"], known["count"], rules).systems
+    others = [_without_rules(name, codes, system) for name in sorted({*system.unique().to_pylist()} - {*SYSTEMS})]
+    return [{"table": table, **entry} for entry in CoverageReport((*covered, *others)).to_dict()["systems"]]
 
 
-def _without_rules(name: str, codes: pa.Table, system: pa.ChunkedArray) -> dict[str, Any]:
+def _without_rules(name: str, codes: pa.Table, system: pa.ChunkedArray) -> SystemCoverage:
     rows = codes.filter(pc.equal(system, name))
-    return {
-        "system": name,
-        "num_codes": pc.count_distinct(rows["code"]).as_py(),
-        "num_occurrences": pc.sum(rows["count"]).as_py(),
-        "num_codes_mapped": 0,
-        "num_occurrences_mapped": 0,
-        "num_codes_unlisted": None,
-        "num_occurrences_unlisted": None,
-        "codes_mapped_share": 0.0,
-        "occurrences_mapped_share": 0.0,
-    }
+    num_codes, num_occurrences = pc.count_distinct(rows["code"]).as_py(), pc.sum(rows["count"]).as_py()
+    return SystemCoverage(name, num_codes, num_occurrences, 0, 0, None, None)
 
 
 def coverage_rows(coverage: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:

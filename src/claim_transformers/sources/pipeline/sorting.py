@@ -125,7 +125,6 @@ def _equal_neighbours(rows: pa.Table, order: Integers) -> np.ndarray:
 def _find_bounds(connection: Backend, rows: Plan, num_rows: int, num_ranges: int) -> pa.Array:
     """Patients who begin the second range and those after it, by the rows of a sample of patients."""
     one_in = max(1, num_rows // (num_ranges * _SAMPLED_ROWS_PER_RANGE))
-    # As a step it would be compiled for each number of rows.
     found = connection.con.sql(
         f"SELECT {_PATIENT}, count(*) AS num_rows FROM ({to_sql(connection, rows)}) "
         f"WHERE hash({_PATIENT}) % {one_in} = 0 GROUP BY {_PATIENT} ORDER BY {_PATIENT}"
