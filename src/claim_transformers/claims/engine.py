@@ -110,19 +110,6 @@ def open_engine(
 
 
 @contextmanager
-def plain_memory() -> Iterator[None]:
-    """Let Arrow share the allocator of the process: its own gives pages back and is handed empty ones anew."""
-    import pyarrow as pa
-
-    pool = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(pool)
-
-
-@contextmanager
 def engine_errors(step: str) -> Iterator[None]:
     """Turn DuckDB's errors into [`ClaimDataError`], because DuckDB quotes cell values in its messages.
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.code_coverage import coverage_rows
-from claim_transformers.claims.engine import MEMORY_LIMIT, connect, plain_memory
+from claim_transformers.claims.engine import MEMORY_LIMIT, connect
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json, show_entry
 from claim_transformers.claims.schema import SCHEMAS
@@ -146,7 +146,6 @@ def _align(table: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-@plain_memory()
 def ingest(
     source: str,
     path: RawLocation,
