@@ -1,6 +1,6 @@
 """Coverage of the codes of a data set by the public tables."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -87,27 +87,20 @@ class CoverageReport:
         }
 
 
-def _count(table: pa.Table, is_counted: pa.ChunkedArray) -> tuple[int, int]:
+def _count(table: pa.Table, is_counted: Sequence[bool]) -> tuple[int, int]:
     """Return number of codes and of occurrences of the rows that a mask selects."""
-    selected = table.filter(is_counted)
+    selected = table.filter(pa.array(is_counted, pa.bool_()))
     return selected.num_rows, pc.sum(selected["count"], min_count=0).as_py()
 
 
 def _cover_system(system: str, table: pa.Table, rules: CategoryRules) -> SystemCoverage:
     rows = table.filter(pc.equal(table["system"], system))
+    codes, listed = rows["code"].to_pylist(), listed_codes(system)
     # Of a system that has a rule beside the prefixes, every code has a category.
-    mapped = pa.repeat(system in rules.prefix_lengths, rows.num_rows)
-    prefixes = [prefix for prefix in rules.prefixes if prefix.startswith(f"{system}/")]
-    for length in {*map(len, prefixes)}:
-        mapped = pc.or_(mapped, _are_in(pc.utf8_slice_codeunits(rows["code"], 0, length), prefixes))
-    listed = listed_codes(system)
-    unlisted = (None, None) if listed is None else _count(rows, pc.invert(_are_in(rows["code"], listed)))
-    occurrences = pc.sum(rows["count"], min_count=0).as_py()
-    return SystemCoverage(system, rows.num_rows, occurrences, *_count(rows, mapped), *unlisted)
-
-
-def _are_in(codes: pa.ChunkedArray, known: Collection[str]) -> pa.ChunkedArray:
-    return pc.is_in(codes, value_set=pa.array(list(known), pa.string()))
+    has_rule = system in rules.prefix_lengths
+    mapped = _count(rows, [has_rule or rules.prefix_category(code) is not None for code in codes])
+    unlisted = (None, None) if listed is None else _count(rows, [code not in listed for code in codes])
+    return SystemCoverage(system, rows.num_rows, pc.sum(rows["count"], min_count=0).as_py(), *mapped, *unlisted)
 
 
 def report_coverage(
@@ -152,7 +145,7 @@ def report_coverage(
     table = pa.table({"code": strings, "count": counts}).group_by("code").aggregate([("count", "sum")])
     code, rules = table["code"], category_rules() if rules is None else rules
     system = pc.list_element(pc.split_pattern(code, "/", max_splits=1), 0)
-    is_code = pc.and_(_are_in(system, SYSTEMS), pc.match_substring_regex(code, "/."))
+    is_code = pc.and_(pc.is_in(system, value_set=pa.array(SYSTEMS)), pc.match_substring_regex(code, "/."))
     for wrong in code.filter(pc.invert(is_code)).slice(0, 1).to_pylist():
         split_code(wrong)
     table = pa.table({"code": code, "system": system, "count": table["count_sum"]})
