@@ -15,7 +15,7 @@ from claim_transformers.claims.packing import dictionary_of
 from claim_transformers.codes.errors import ClaimDataError
 
 # So few that what is made of a batch is small, and takes the memory that the batch before gave back.
-_ROWS_PER_BATCH = 1 << 16
+_ROWS_PER_BATCH = 1 << 15
 _LIST = ".list.element."
 _LONGEST_TOLD = 32  # a writer may cut longer strings in its statistics
 
@@ -34,8 +34,8 @@ class EncodedFiles:
     def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """Read some columns, strings as dictionaries.
 
-        Fields of lists that hold one string, or null alone, are not decoded where the statistics say so: they
-        are missing, and the metadata of the batch has the string, or nothing, under their path.
+        What the statistics tell is not decoded: columns that hold nothing are nulls without a type; fields of lists
+        that hold one string, or nothing, are missing, and the metadata of the batch has it under their path.
 
         Each batch holds rows of one row group of one file.
 
@@ -44,15 +44,19 @@ class EncodedFiles:
         """
         for path in self.paths:
             with pq.ParquetFile(path) as file:
-                leaves = self._leaves(file, columns)
+                leaves, footer = self._leaves(file, columns), file.metadata
             strings = [leaf for leaf, is_string in leaves.items() if is_string]
-            with pq.ParquetFile(path, read_dictionary=strings) as file:
+            with pq.ParquetFile(path, metadata=footer, read_dictionary=strings) as file:
                 # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
                 for group in range(file.num_row_groups):
-                    told = _told_by_statistics(file.metadata.row_group(group), leaves)
-                    read = [leaf for leaf in leaves if leaf not in told]
+                    told = _told_by_statistics(footer.row_group(group), leaves)
+                    held = {leaf.split(".")[0] for leaf in leaves if leaf not in told}
+                    read = [
+                        leaf for leaf in leaves if leaf.split(".")[0] in held and not (_LIST in leaf and leaf in told)
+                    ]
                     for batch in file.iter_batches(max_rows, row_groups=[group], columns=read):
-                        yield batch.replace_schema_metadata(told)
+                        arrays = [batch[name] if name in held else pa.nulls(batch.num_rows) for name in columns]
+                        yield pa.record_batch(arrays, columns, metadata=told)
 
     @property
     def column_names(self) -> list[str]:
@@ -61,6 +65,10 @@ class EncodedFiles:
 
     def distinct(self, column: str) -> pa.Array:
         """Distinct strings of a column, without null."""
+        statistics = [chunk.statistics for chunk in self._chunks() if chunk.path_in_schema == column]
+        bounds = {(found.min, found.max) if found and found.has_min_max else (None, None) for found in statistics}
+        if len(bounds) == 1 and _is_told(*bounds.copy().pop()):
+            return pa.array([bounds.pop()[0]])
         distinct: pa.Array = pa.array([], pa.string())
         parts: list[pa.Array] = []
         for batch in self.batches([column], 4 * _ROWS_PER_BATCH):
@@ -76,11 +84,14 @@ class EncodedFiles:
 
     def count_values(self, columns: set[str]) -> int:
         """Count the values of some columns, lists unrolled and nulls included, out of the footers alone."""
-        files = map(pq.read_metadata, self.paths)
-        groups = (file.row_group(group) for file in files for group in range(file.num_row_groups))
-        chunks = (group.column(number) for group in groups for number in range(group.num_columns))
-        leaves = ((chunk.path_in_schema, chunk.num_values) for chunk in chunks)
+        leaves = ((chunk.path_in_schema, chunk.num_values) for chunk in self._chunks())
         return sum(num for leaf, num in leaves if leaf in columns or leaf.removesuffix(f"{_LIST}code") in columns)
+
+    def _chunks(self) -> Iterator[pq.ColumnChunkMetaData]:
+        """What the footers say of each column of each row group."""
+        for footer in map(pq.read_metadata, self.paths):
+            for group in map(footer.row_group, range(footer.num_row_groups)):
+                yield from map(group.column, range(group.num_columns))
 
     def _leaves(self, file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, bool]:
         """Parquet paths of the columns and whether each holds strings."""
@@ -100,17 +111,21 @@ class EncodedFiles:
 
 
 def _told_by_statistics(group: pq.RowGroupMetaData, leaves: Collection[str]) -> dict[str, str]:
-    """Fields of lists, beside the code, that the statistics tell whole: the one string that they hold, or nothing."""
+    """What the statistics tell: what holds nothing, and the one string of fields of lists, beside the code."""
     told = {}
     for chunk in map(group.column, range(group.num_columns)):
         leaf, found = chunk.path_in_schema, chunk.statistics
-        if leaf not in leaves or _LIST not in leaf or leaf.endswith(f"{_LIST}code") or not found:
+        if leaf not in leaves or leaf.endswith((f"{_LIST}code", _LIST[:-1])) or not found or not found.has_null_count:
             continue
-        if found.has_null_count and found.null_count == chunk.num_values:
+        if found.null_count == chunk.num_values:
             told[leaf] = ""
-        elif found.has_null_count and not found.null_count and found.has_min_max and found.min == found.max:
-            told |= {leaf: found.min} if isinstance(found.min, str) and 0 < len(found.min) < _LONGEST_TOLD else {}
+        elif _LIST in leaf and not found.null_count and found.has_min_max and _is_told(found.min, found.max):
+            told[leaf] = found.min
     return told
+
+
+def _is_told(first: object, last: object) -> bool:
+    return first == last and isinstance(first, str) and 0 < len(first) < _LONGEST_TOLD
 
 
 class TableInMemory(EncodedFiles):

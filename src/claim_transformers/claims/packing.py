@@ -8,12 +8,10 @@ The patient needs few bits because each range of patients is packed from 0, whic
 years, so that no data set needs its days moved to fit, not even one with dates shifted into the future.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import SEEK_END, BufferedRandom, BytesIO
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -327,13 +325,16 @@ class CodeNumbers:
     """
 
     def __init__(self) -> None:
-        next_number = count().__next__
-        self._numbers: dict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(next_number))
-        self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
+        # Of each system, the codes met and their numbers.
+        self._known: dict[str, tuple[pa.Array, Integers]] = {}
+        self._tables: dict[str, tuple[pa.Array, pa.Array, int, Integers]] = {}
         self._ranked = pa.array([], pa.string()), np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return sum(map(len, self._numbers.values()))
+        return self._num_known(self._known)
+
+    def _num_known(self, systems: Iterable[str]) -> int:
+        return sum(len(self._known[system][0]) for system in systems if system in self._known)
 
     def number(self, codes: EncodedCodes, column: str = "") -> Integers:
         """Number each `SYSTEM/CODE`, -1 where one is null; `column` names the table kept for the next batch.
@@ -341,29 +342,37 @@ class CodeNumbers:
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if there are more distinct codes than a key can tell apart.
         """
-        systems, strings = codes.systems, codes.strings
+        strings, systems = codes.strings, codes.systems.to_pylist()
         last = self._tables.get(column)
-        if last is not None and last[0].equals(systems) and last[1].equals(strings):
-            table = last[2]
+        num_known = self._num_known(systems)
+        if last and last[0].equals(codes.systems) and last[1].equals(strings) and last[2] == num_known:
+            table = last[3]
         else:
             # The last entry is that of null, at -1.
             table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
-            for place, known in enumerate(map(self._numbers.get, systems.to_pylist())):
-                if known:
-                    found = pc.index_in(strings, value_set=pa.array(list(known), pa.string())).fill_null(-1).to_numpy()
-                    of_known = np.array([*known.values(), -1], np.int32)
-                    table[place * len(strings) : (place + 1) * len(strings)] = of_known.take(found, mode="wrap")
-            self._tables[column] = (systems, strings, table)
+            for place, system in enumerate(systems):
+                if system in self._known:
+                    known, numbers = self._known[system]
+                    found = pc.index_in(strings, value_set=known).fill_null(-1).to_numpy()
+                    of_known = np.append(numbers, np.int32(-1)).take(found, mode="wrap")
+                    table[place * len(strings) : (place + 1) * len(strings)] = of_known
         # `take` with a mode checks no bounds, which is much of an index. A dictionary can hold codes that no row has:
         # they get no number.
         numbers = table.take(codes.positions, mode="wrap")
         is_new = np.zeros(len(table), dtype=bool)
         is_new[codes.positions[numbers < 0]] = True
-        new = np.flatnonzero(is_new[:-1])
-        if len(new):
-            of_new = systems.take(pa.array(new // len(strings))), strings.take(pa.array(new % len(strings)))
-            table[new] = [self._numbers[one][code] for one, code in zip(*map(pa.Array.to_pylist, of_new), strict=True)]
+        for place in np.unique(np.flatnonzero(is_new[:-1]) // max(len(strings), 1)).tolist():
+            known, of_known = self._known.get(systems[place], (strings[:0], np.empty(0, np.int32)))
+            new = np.flatnonzero(is_new[place * len(strings) : (place + 1) * len(strings)])
+            of_new = np.arange(len(self), len(self) + len(new), dtype=np.int32)
+            table[place * len(strings) + new] = of_new
+            self._known[systems[place]] = (
+                pa.concat_arrays([known, strings.take(pa.array(new))]),
+                np.append(of_known, of_new),
+            )
+        if is_new[:-1].any():
             numbers = table.take(codes.positions, mode="wrap")
+        self._tables[column] = codes.systems, strings, self._num_known(systems), table
         if len(self) > MAX_CODES:
             raise ClaimDataError(
                 "E_KEY_RANGE",
@@ -374,10 +383,10 @@ class CodeNumbers:
 
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        names, numbers = [pa.array([], pa.string())], [np.empty(0, np.int64)]
-        for system, known in self._numbers.items():
-            names.append(pc.binary_join_element_wise(system, pa.array(list(known), pa.string()), "/"))
-            numbers.append(np.fromiter(known.values(), np.int64))
+        names, numbers = [pa.array([], pa.string())], [np.empty(0, np.int32)]
+        for system, (known, of_known) in self._known.items():
+            names.append(pc.binary_join_element_wise(system, known, "/"))
+            numbers.append(of_known)
         return pa.concat_arrays(names).take(pa.array(np.argsort(np.concatenate(numbers))))
 
     def ranked(self) -> tuple[pa.Array, Integers]:
