@@ -187,10 +187,12 @@ class SequenceAssembler:
         keys, ranges = visits.keys, visits.ranges
         if lengths is not None:
             keys, ranges = np.repeat(keys, lengths), np.repeat(ranges, lengths)
-        is_code = codes >= 0
-        is_kept = is_code & (keys != NO_VISIT)
-        num_kept = int(np.count_nonzero(is_kept))
-        self._num_without_visit += int(np.count_nonzero(is_code)) - num_kept
+        is_kept = codes >= 0
+        num_codes = num_kept = int(np.count_nonzero(is_kept))
+        if not visits.is_known.all():
+            is_kept &= keys != NO_VISIT
+            num_kept = int(np.count_nonzero(is_kept))
+        self._num_without_visit += num_codes - num_kept
         self._num_added += num_kept
         if num_kept < len(codes):
             keys, ranges, codes = keys[is_kept], ranges[is_kept], codes[is_kept]

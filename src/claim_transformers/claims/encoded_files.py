@@ -74,9 +74,9 @@ class EncodedFiles:
         for batch in self.batches([column], 4 * _ROWS_PER_BATCH):
             positions, strings = dictionary_of(batch[column])
             # A dictionary can hold strings that no row uses.
-            is_used = np.zeros(len(strings), dtype=bool)
-            is_used[positions[positions >= 0]] = True
-            parts.append(strings.filter(pa.array(is_used)))
+            is_used = np.zeros(len(strings) + 1, dtype=bool)
+            is_used[positions] = True
+            parts.append(strings.filter(pa.array(is_used[:-1])))
             # Joined only once as many have come as there are, each is looked at a few times, however many batches.
             if sum(map(len, parts)) > len(distinct):
                 distinct, parts = pc.unique(pa.chunked_array([distinct, *parts])), []

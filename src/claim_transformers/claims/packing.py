@@ -27,6 +27,7 @@ _CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
 _FIRST_DAY = -100_000  # in 1696; the last day that fits is in 2413
 NULL_DAY = np.iinfo(np.int32).min
 NO_VISIT = np.uint64(2**64 - 1)
+_UNNUMBERED = np.int32(-2)
 
 MAX_CODES = 1 << _CODE_BITS
 _MAX_TYPES = 1 << _TYPE_BITS
@@ -236,11 +237,10 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
     """
     code_mask = np.uint64(MAX_CODES - 1)
     if code_ranks is not None:
+        moves = (code_ranks - np.arange(len(code_ranks))).view(np.uint64)
         for start in range(0, len(keys), _KEYS_PER_BLOCK):
             part = keys[start : start + _KEYS_PER_BLOCK]
-            ranked = code_ranks.take((part & code_mask).view(np.int64), mode="clip")
-            part &= ~code_mask
-            part |= ranked.view(np.uint64)
+            part += moves.take((part & code_mask).view(np.int64), mode="clip")
     keys.sort()
     # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
     keys = keys[_is_first(keys)]
@@ -348,29 +348,27 @@ class CodeNumbers:
         if last and last[0].equals(codes.systems) and last[1].equals(strings) and last[2] == num_known:
             table = last[3]
         else:
-            # The last entry is that of null, at -1.
-            table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
+            table = np.full(len(systems) * len(strings) + 1, _UNNUMBERED, np.int32)
+            table[-1] = -1  # of null
             for place, system in enumerate(systems):
                 if system in self._known:
                     known, numbers = self._known[system]
                     found = pc.index_in(strings, value_set=known).fill_null(-1).to_numpy()
-                    of_known = np.append(numbers, np.int32(-1)).take(found, mode="wrap")
+                    of_known = np.append(numbers, _UNNUMBERED).take(found, mode="wrap")
                     table[place * len(strings) : (place + 1) * len(strings)] = of_known
         # `take` with a mode checks no bounds, which is much of an index. A dictionary can hold codes that no row has:
         # they get no number.
         numbers = table.take(codes.positions, mode="wrap")
-        is_new = np.zeros(len(table), dtype=bool)
-        is_new[codes.positions[numbers < 0]] = True
-        for place in np.unique(np.flatnonzero(is_new[:-1]) // max(len(strings), 1)).tolist():
-            known, of_known = self._known.get(systems[place], (strings[:0], np.empty(0, np.int32)))
-            new = np.flatnonzero(is_new[place * len(strings) : (place + 1) * len(strings)])
-            of_new = np.arange(len(self), len(self) + len(new), dtype=np.int32)
-            table[place * len(strings) + new] = of_new
-            self._known[systems[place]] = (
-                pa.concat_arrays([known, strings.take(pa.array(new))]),
-                np.append(of_known, of_new),
-            )
-        if is_new[:-1].any():
+        if numbers.min(initial=-1) == _UNNUMBERED:
+            is_new = np.zeros(len(table), dtype=bool)
+            is_new[codes.positions[numbers == _UNNUMBERED]] = True
+            for place, system in enumerate(systems):
+                known, of_known = self._known.get(system, (strings[:0], np.empty(0, np.int32)))
+                new = np.flatnonzero(is_new[place * len(strings) : (place + 1) * len(strings)])
+                of_new = np.arange(len(self), len(self) + len(new), dtype=np.int32)
+                table[place * len(strings) + new] = of_new
+                known = pa.concat_arrays([known, strings.take(pa.array(new))])
+                self._known[system] = known, np.append(of_known, of_new)
             numbers = table.take(codes.positions, mode="wrap")
         self._tables[column] = codes.systems, strings, self._num_known(systems), table
         if len(self) > MAX_CODES:

@@ -123,6 +123,7 @@ def _dictionary(positions: Integers, strings: pa.Array) -> pa.Array:
     """Dictionary-encode with only the strings that occur, so that a row group does not carry the whole vocabulary."""
     # The last entry is that of null, at -1.
     is_used = np.zeros(len(strings) + 1, dtype=bool)
+    positions = positions.astype(np.intp)
     is_used[positions] = True
     compact = (np.cumsum(is_used, dtype=np.int32) - 1).take(positions, mode="wrap")
     indices = pa.array(compact, mask=positions < 0) if is_used[-1] else pa.array(compact)
