@@ -30,6 +30,7 @@ NO_VISIT = np.uint64(2**64 - 1)
 _UNNUMBERED = np.int32(-2)
 
 MAX_CODES = 1 << _CODE_BITS
+_CODE_MASK = np.uint64(MAX_CODES - 1)
 _MAX_TYPES = 1 << _TYPE_BITS
 _MAX_DAYS = 1 << _DAY_BITS
 MAX_PATIENTS = 1 << _PATIENT_BITS
@@ -235,15 +236,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
         >>> timelines.visit_days.tolist(), timelines.code_offsets.tolist(), timelines.codes.tolist()
         ([2, 5], [0, 1, 2], [0, 1])
     """
-    code_mask = np.uint64(MAX_CODES - 1)
-    if code_ranks is not None:
-        moves = (code_ranks - np.arange(len(code_ranks))).view(np.uint64)
-        for start in range(0, len(keys), _KEYS_PER_BLOCK):
-            part = keys[start : start + _KEYS_PER_BLOCK]
-            part += moves.take((part & code_mask).view(np.int64), mode="clip")
-    keys.sort()
-    # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
-    keys = keys[_is_first(keys)]
+    keys = _ranked(keys, code_ranks)
     visits = keys >> np.uint64(_CODE_BITS)
     visit_starts = np.flatnonzero(_is_first(visits))
     visits = visits.take(visit_starts)
@@ -256,7 +249,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
         days,
         (visits & np.uint64(_MAX_TYPES - 1)).astype(np.int8),
         np.append(visit_starts, len(keys)),
-        np.bitwise_and(keys, code_mask, out=keys).astype(np.int32),
+        np.bitwise_and(keys, _CODE_MASK, out=keys).astype(np.int32),
         days,
     )
 
@@ -269,13 +262,24 @@ def marked_codes(visits: Keys, keys: Keys, code_ranks: Integers) -> _CodeLists:
         >>> marked_codes(visits, visits[1:] | np.uint64(3), np.arange(4)).offsets.tolist()
         [0, 0, 1]
     """
-    found = unpack_keys(keys, code_ranks)
-    marked = visit_keys_of(found)
+    keys = _ranked(keys, code_ranks)
+    marked = keys & ~_CODE_MASK
     place = np.minimum(np.searchsorted(visits, marked), max(len(visits) - 1, 0))
     is_known = visits[place] == marked if len(visits) else np.zeros(len(marked), bool)
-    lengths, counts = np.diff(found.code_offsets), np.zeros(len(visits), np.int64)
-    counts[place[is_known]] = lengths[is_known]
-    return _CodeLists(np.append(0, np.cumsum(counts)), found.codes[np.repeat(is_known, lengths)])
+    counts = np.bincount(place[is_known], minlength=len(visits))
+    return _CodeLists(np.append(0, np.cumsum(counts)), (keys[is_known] & _CODE_MASK).astype(np.int32))
+
+
+def _ranked(keys: Keys, code_ranks: Integers | None) -> Keys:
+    """Give codes the ranks of their numbers, sort, and leave out repeats."""
+    if code_ranks is not None:
+        moves = (code_ranks - np.arange(len(code_ranks))).view(np.uint64)
+        for start in range(0, len(keys), _KEYS_PER_BLOCK):
+            part = keys[start : start + _KEYS_PER_BLOCK]
+            part += moves.take((part & _CODE_MASK).view(np.int64), mode="clip")
+    keys.sort()
+    # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
+    return keys[_is_first(keys)]
 
 
 def _is_first(values: Keys) -> npt.NDArray[np.bool_]:

@@ -400,12 +400,12 @@ def _add_dated(assembler: SequenceAssembler, name: str, lists: ListedCodes, line
         for column in (lines.end_days, lines.paid_days, *without_more(lines.cents)):
             is_same[1:] &= column[1:] == column[:-1]
     new = np.flatnonzero(~lists.find_repeats(is_same))
-    listed, lines = lists.take(new), lines.take(new)
+    listed = lists.take(new)
     assembler.add_repeats(lists.num_codes - listed.num_codes)
     codes = assembler.codes.number(listed.codes, name)
     if listed.field is None:
-        return assembler.add(lines.visits, codes, listed.lengths)
-    lines = lines.take(np.repeat(np.arange(len(new)), listed.lengths))
+        return assembler.add(lines.visits.take(new), codes, listed.lengths)
+    lines = lines.take(np.repeat(new, listed.lengths))
     days = np.where(listed.field == NULL_DAY, lines.visits.days, listed.field)
     assembler.add(_on_own_days(assembler, lines, days), codes)
     return None

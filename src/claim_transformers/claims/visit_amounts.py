@@ -98,9 +98,11 @@ def sum_runs(keys: Keys, cents: Cents, starts: Integers) -> "npt.NDArray[np.uint
     rows[:, 0] = keys[starts]
     for place, column in enumerate(cents, start=1):
         known = column != NULL_CENTS
-        if len(starts):
+        if known.any():
             sums = np.add.reduceat(np.where(known, column, 0), starts)
             rows[:, place] = np.where(np.logical_or.reduceat(known, starts), sums, NULL_CENTS).view(np.uint64)
+        else:
+            rows[:, place] = column[starts].view(np.uint64)
     return rows
 
 
