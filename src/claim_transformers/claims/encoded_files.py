@@ -26,7 +26,8 @@ class EncodedFiles:
     def __init__(self, paths: Sequence[Path], fields: Callable[[str], bool] = lambda name: True) -> None:
         self.paths = list(paths)
         self._fields = fields
-        self.num_rows = sum(pq.read_metadata(path).num_rows for path in self.paths)
+        self._footers = [pq.read_metadata(path) for path in self.paths]
+        self.num_rows = sum(footer.num_rows for footer in self._footers)
 
     def __bool__(self) -> bool:
         return bool(self.paths)
@@ -42,9 +43,8 @@ class EncodedFiles:
         Raises:
             ClaimDataError: `E_COLUMN`, if a file lacks a column.
         """
-        for path in self.paths:
-            with pq.ParquetFile(path) as file:
-                leaves, footer = self._leaves(file, columns), file.metadata
+        for path, footer in zip(self.paths, self._footers, strict=True):
+            leaves = self._leaves(footer.schema, columns)
             strings = [leaf for leaf, is_string in leaves.items() if is_string]
             with pq.ParquetFile(path, metadata=footer, read_dictionary=strings) as file:
                 # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
@@ -61,7 +61,7 @@ class EncodedFiles:
     @property
     def column_names(self) -> list[str]:
         """Columns of the table; none without files."""
-        return pq.read_schema(self.paths[0]).names if self.paths else []
+        return self._footers[0].schema.to_arrow_schema().names if self._footers else []
 
     def distinct(self, column: str) -> pa.Array:
         """Distinct strings of a column, without null."""
@@ -89,20 +89,20 @@ class EncodedFiles:
 
     def _chunks(self) -> Iterator[pq.ColumnChunkMetaData]:
         """What the footers say of each column of each row group."""
-        for footer in map(pq.read_metadata, self.paths):
+        for footer in self._footers:
             for group in map(footer.row_group, range(footer.num_row_groups)):
                 yield from map(group.column, range(group.num_columns))
 
-    def _leaves(self, file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, bool]:
+    def _leaves(self, schema: pq.ParquetSchema, columns: Sequence[str]) -> dict[str, bool]:
         """Parquet paths of the columns and whether each holds strings."""
         leaves: dict[str, bool] = {}
-        found = [file.schema.column(number) for number in range(len(file.schema))]
+        found = [schema.column(number) for number in range(len(schema))]
         for column in columns:
             of_column = [leaf for leaf in found if leaf.path.split(".")[0] == column]
             if not of_column:
                 table = self.paths[0].parent.name
                 raise ClaimDataError(
-                    "E_COLUMN", f"{table}: expected a column {column!r}, found {file.schema_arrow.names}"
+                    "E_COLUMN", f"{table}: expected a column {column!r}, found {schema.to_arrow_schema().names}"
                 )
             for leaf in of_column:
                 if leaf.path == column or self._fields(leaf.path.rsplit(".", 1)[1]):

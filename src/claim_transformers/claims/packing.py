@@ -73,7 +73,6 @@ class VisitKeys:
     """The visit on which each row stands, packed once for all that the row has; `NO_VISIT` where it has none."""
 
     keys: Keys
-    ranges: Integers
     patients: Integers
     days: Integers
 
@@ -87,12 +86,12 @@ class VisitKeys:
     def is_repeat(self) -> npt.NDArray[np.bool_]:
         """Which rows stand on the visit of the row before; lines of a claim mostly do."""
         is_repeat = ~_is_first(self.keys) & self.is_known
-        is_repeat[1:] &= self.ranges[1:] == self.ranges[:-1]
+        is_repeat[1:] &= self.patients[1:] == self.patients[:-1]
         return is_repeat
 
     def take(self, rows: Integers) -> "VisitKeys":
         """Some of the rows."""
-        return VisitKeys(self.keys.take(rows), self.ranges.take(rows), self.patients.take(rows), self.days.take(rows))
+        return VisitKeys(self.keys.take(rows), self.patients.take(rows), self.days.take(rows))
 
 
 def visit_keys_of(timelines: "TimelineArrays", first_patient: int = 0) -> Keys:
@@ -437,7 +436,8 @@ class KeySpill:
 
     Examples:
         >>> spill = KeySpill(None, shard_bits=1, num_patients=4)
-        >>> spill.append(pack_keys(np.array([2, 0, 3]), np.array([9, 9, 5]), np.zeros(3, int)), np.zeros(3, int))
+        >>> patients = np.array([2, 0, 3])
+        >>> spill.append(pack_keys(patients, np.array([9, 9, 5]), np.zeros(3, int)), patients)
         >>> unpack_keys(spill.read(1)).visit_days.tolist()
         [9, 5]
     """
@@ -455,10 +455,10 @@ class KeySpill:
         """Close the file."""
         self._file.close()
 
-    def append(self, keys: Keys, ranges: Integers) -> None:
-        """Add keys, or rows that begin with one, of some ranges of patients."""
+    def append(self, keys: Keys, patients: Integers) -> None:
+        """Add keys, or rows that begin with one, of some patients."""
         for number, waiting in enumerate(self._waiting):
-            waiting.append(keys if len(self._waiting) == 1 else keys[ranges == number])
+            waiting.append(keys if len(self._waiting) == 1 else keys[patients // MAX_PATIENTS == number])
             if sum(map(len, waiting)) >= _KEYS_PER_BLOCK:
                 self._write_block(number)
 
