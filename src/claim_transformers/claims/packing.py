@@ -8,7 +8,7 @@ The patient needs few bits because each range of patients is packed from 0, whic
 years, so that no data set needs its days moved to fit, not even one with dates shifted into the future.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import SEEK_END, BufferedRandom, BytesIO
@@ -331,13 +331,11 @@ class CodeNumbers:
         # Of each system, the codes met and their numbers.
         self._known: dict[str, tuple[pa.Array, Integers]] = {}
         self._tables: dict[str, tuple[pa.Array, pa.Array, int, Integers]] = {}
+        self._names = [pa.array([], pa.string())]
         self._ranked = pa.array([], pa.string()), np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return self._num_known(self._known)
-
-    def _num_known(self, systems: Iterable[str]) -> int:
-        return sum(len(self._known[system][0]) for system in systems if system in self._known)
+        return sum(map(len, self._names))
 
     def number(self, codes: EncodedCodes, column: str = "") -> Integers:
         """Number each `SYSTEM/CODE`, -1 where one is null; `column` names the table kept for the next batch.
@@ -346,19 +344,19 @@ class CodeNumbers:
             ClaimDataError: `E_KEY_RANGE`, if there are more distinct codes than a key can tell apart.
         """
         strings, systems = codes.strings, codes.systems.to_pylist()
+        none = pa.array([], pa.string()), np.empty(0, np.int32)
+        num_known = sum(len(self._known.setdefault(system, none)[0]) for system in systems)
         last = self._tables.get(column)
-        num_known = self._num_known(systems)
         if last and last[0].equals(codes.systems) and last[1].equals(strings) and last[2] == num_known:
             table = last[3]
         else:
             table = np.full(len(systems) * len(strings) + 1, _UNNUMBERED, np.int32)
             table[-1] = -1  # of null
-            for place, system in enumerate(systems):
-                if system in self._known:
-                    known, numbers = self._known[system]
-                    found = pc.index_in(strings, value_set=known).fill_null(-1).to_numpy()
-                    of_known = np.append(numbers, _UNNUMBERED).take(found, mode="wrap")
-                    table[place * len(strings) : (place + 1) * len(strings)] = of_known
+            for place, (known, of_known) in enumerate(map(self._known.__getitem__, systems)):
+                found = pc.index_in(strings, value_set=known).fill_null(-1).to_numpy()
+                table[place * len(strings) :][: len(strings)] = np.append(of_known, _UNNUMBERED).take(
+                    found, mode="wrap"
+                )
         # `take` with a mode checks no bounds, which is much of an index. A dictionary can hold codes that no row has:
         # they get no number.
         numbers = table.take(codes.positions, mode="wrap")
@@ -366,14 +364,16 @@ class CodeNumbers:
             is_new = np.zeros(len(table), dtype=bool)
             is_new[codes.positions[numbers == _UNNUMBERED]] = True
             for place, system in enumerate(systems):
-                known, of_known = self._known.get(system, (strings[:0], np.empty(0, np.int32)))
-                new = np.flatnonzero(is_new[place * len(strings) : (place + 1) * len(strings)])
+                new = np.flatnonzero(is_new[place * len(strings) :][: len(strings)])
                 of_new = np.arange(len(self), len(self) + len(new), dtype=np.int32)
                 table[place * len(strings) + new] = of_new
-                known = pa.concat_arrays([known, strings.take(pa.array(new))])
-                self._known[system] = known, np.append(of_known, of_new)
+                known, of_known = self._known[system]
+                added = strings.take(pa.array(new))
+                self._known[system] = pa.concat_arrays([known, added]), np.append(of_known, of_new)
+                self._names.append(pc.binary_join_element_wise(system, added, "/"))
+                num_known += len(new)
             numbers = table.take(codes.positions, mode="wrap")
-        self._tables[column] = codes.systems, strings, self._num_known(systems), table
+        self._tables[column] = codes.systems, strings, num_known, table
         if len(self) > MAX_CODES:
             raise ClaimDataError(
                 "E_KEY_RANGE",
@@ -384,11 +384,7 @@ class CodeNumbers:
 
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        names, numbers = [pa.array([], pa.string())], [np.empty(0, np.int32)]
-        for system, (known, of_known) in self._known.items():
-            names.append(pc.binary_join_element_wise(system, known, "/"))
-            numbers.append(of_known)
-        return pa.concat_arrays(names).take(pa.array(np.argsort(np.concatenate(numbers))))
+        return pa.concat_arrays(self._names)
 
     def ranked(self) -> tuple[pa.Array, Integers]:
         """All codes met, each once and sorted, and the position there of each code number."""
