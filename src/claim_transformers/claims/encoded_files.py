@@ -50,12 +50,11 @@ class EncodedFiles:
                 # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
                 for group in range(file.num_row_groups):
                     told = _told_by_statistics(footer.row_group(group), leaves)
-                    held = {leaf.split(".")[0] for leaf in leaves if leaf not in told}
-                    read = [
-                        leaf for leaf in leaves if leaf.split(".")[0] in held and not (_LIST in leaf and leaf in told)
-                    ]
+                    read = [leaf for leaf in leaves if leaf not in told]
+                    held = {leaf.split(".")[0] for leaf in read}
                     for batch in file.iter_batches(max_rows, row_groups=[group], columns=read):
-                        arrays = [batch[name] if name in held else pa.nulls(batch.num_rows) for name in columns]
+                        size = batch.num_rows
+                        arrays = [batch[one] if one in held else _repeat(told[one], size) for one in columns]
                         yield pa.record_batch(arrays, columns, metadata=told)
 
     @property
@@ -65,10 +64,6 @@ class EncodedFiles:
 
     def distinct(self, column: str) -> pa.Array:
         """Distinct strings of a column, without null."""
-        statistics = [chunk.statistics for chunk in self._chunks() if chunk.path_in_schema == column]
-        bounds = {(found.min, found.max) if found and found.has_min_max else (None, None) for found in statistics}
-        if len(bounds) == 1 and _is_told(*bounds.copy().pop()):
-            return pa.array([bounds.pop()[0]])
         distinct: pa.Array = pa.array([], pa.string())
         parts: list[pa.Array] = []
         for batch in self.batches([column], 4 * _ROWS_PER_BATCH):
@@ -81,17 +76,6 @@ class EncodedFiles:
             if sum(map(len, parts)) > len(distinct):
                 distinct, parts = pc.unique(pa.chunked_array([distinct, *parts])), []
         return pc.unique(pa.chunked_array([distinct, *parts]))
-
-    def count_values(self, columns: set[str]) -> int:
-        """Count the values of some columns, lists unrolled and nulls included, out of the footers alone."""
-        leaves = ((chunk.path_in_schema, chunk.num_values) for chunk in self._chunks())
-        return sum(num for leaf, num in leaves if leaf in columns or leaf.removesuffix(f"{_LIST}code") in columns)
-
-    def _chunks(self) -> Iterator[pq.ColumnChunkMetaData]:
-        """What the footers say of each column of each row group."""
-        for footer in self._footers:
-            for group in map(footer.row_group, range(footer.num_row_groups)):
-                yield from map(group.column, range(group.num_columns))
 
     def _leaves(self, schema: pq.ParquetSchema, columns: Sequence[str]) -> dict[str, bool]:
         """Parquet paths of the columns and whether each holds strings."""
@@ -111,21 +95,22 @@ class EncodedFiles:
 
 
 def _told_by_statistics(group: pq.RowGroupMetaData, leaves: Collection[str]) -> dict[str, str]:
-    """What the statistics tell: what holds nothing, and the one string of fields of lists, beside the code."""
+    """What the statistics tell: leaves that hold one string, or nothing; not of codes, nor of a struct in no list."""
     told = {}
     for chunk in map(group.column, range(group.num_columns)):
         leaf, found = chunk.path_in_schema, chunk.statistics
-        if leaf not in leaves or leaf.endswith((f"{_LIST}code", _LIST[:-1])) or not found or not found.has_null_count:
+        is_code = leaf.endswith(f"{_LIST}code") or ("." in leaf and _LIST not in leaf)
+        if leaf not in leaves or is_code or not found or not found.has_null_count:
             continue
         if found.null_count == chunk.num_values:
             told[leaf] = ""
-        elif _LIST in leaf and not found.null_count and found.has_min_max and _is_told(found.min, found.max):
-            told[leaf] = found.min
+        elif not found.null_count and found.has_min_max and found.min == found.max:
+            told |= {leaf: found.min} if isinstance(found.min, str) and 0 < len(found.min) < _LONGEST_TOLD else {}
     return told
 
 
-def _is_told(first: object, last: object) -> bool:
-    return first == last and isinstance(first, str) and 0 < len(first) < _LONGEST_TOLD
+def _repeat(string: str, number: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(np.zeros(number, np.int32), [string]) if string else pa.nulls(number)
 
 
 class TableInMemory(EncodedFiles):

@@ -201,27 +201,31 @@ def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
     """
     if len(parts) == 1:
         return parts[0]
-    visit_starts = np.cumsum([0] + [part.num_visits for part in parts])
-    code_starts = np.cumsum([0] + [len(part.codes) for part in parts])
-    paid_days = [part.visit_paid_days for part in parts if part.visit_paid_days is not None]
+
+    def join(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
     return TimelineArrays(
-        np.concatenate([part.patients for part in parts]),
-        np.concatenate([[0], *(part.visit_offsets[1:] + at for part, at in zip(parts, visit_starts, strict=False))]),
-        np.concatenate([part.visit_days for part in parts]),
-        np.concatenate([part.visit_types for part in parts]),
-        np.concatenate([[0], *(part.code_offsets[1:] + at for part, at in zip(parts, code_starts, strict=False))]),
-        np.concatenate([part.codes for part in parts]),
-        np.concatenate([part.visit_end_days for part in parts]),
-        np.concatenate(paid_days) if paid_days else None,
+        join("patients"),
+        _join_offsets([part.visit_offsets for part in parts]),
+        join("visit_days"),
+        join("visit_types"),
+        _join_offsets([part.code_offsets for part in parts]),
+        join("codes"),
+        join("visit_end_days"),
+        None if parts[0].visit_paid_days is None else join("visit_paid_days"),
         {name: _concatenate_lists([part.marked[name] for part in parts]) for name in parts[0].marked},
         {name: np.concatenate([part.visit_cents[name] for part in parts]) for name in parts[0].visit_cents},
     )
 
 
 def _concatenate_lists(parts: Sequence[_CodeLists]) -> _CodeLists:
-    starts = np.cumsum([0] + [len(part.codes) for part in parts])
-    offsets = [part.offsets[1:] + at for part, at in zip(parts, starts, strict=False)]
-    return _CodeLists(np.concatenate([[0], *offsets]), np.concatenate([part.codes for part in parts]))
+    offsets = _join_offsets([part.offsets for part in parts])
+    return _CodeLists(offsets, np.concatenate([part.codes for part in parts]))
+
+
+def _join_offsets(parts: Sequence[Integers]) -> Integers:
+    return np.append(0, np.cumsum(np.concatenate([np.diff(offsets) for offsets in parts])))
 
 
 def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> TimelineArrays:

@@ -109,7 +109,5 @@ def sum_runs(keys: Keys, cents: Cents, starts: Integers) -> "npt.NDArray[np.uint
 def dollars_of(cents: Cents) -> pa.Array:
     """Cents as dollars, null where unknown."""
     known = cents != NULL_CENTS
-    if not known.any():
-        return pa.nulls(len(cents), pa.float64())
     dollars: Any = np.where(known, cents, 0) / 100
     return pa.array(dollars, pa.float64(), mask=~known)
