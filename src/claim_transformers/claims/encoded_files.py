@@ -35,8 +35,8 @@ class EncodedFiles:
     def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """Read some columns, strings as dictionaries.
 
-        What the statistics tell is not decoded: columns that hold nothing are nulls without a type; fields of lists
-        that hold one string, or nothing, are missing, and the metadata of the batch has it under their path.
+        What the statistics tell is not decoded: a column that holds nothing is nulls without a type, one of one string
+        repeats it; fields of lists are missing then, and the metadata of the batch has the string under their path.
 
         Each batch holds rows of one row group of one file.
 
