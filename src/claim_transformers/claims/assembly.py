@@ -186,12 +186,10 @@ class SequenceAssembler:
         keys, patients = visits.keys, visits.patients
         if lengths is not None:
             keys, patients = np.repeat(keys, lengths), np.repeat(patients, lengths)
-        is_kept = codes >= 0
-        num_codes = num_kept = int(np.count_nonzero(is_kept))
-        if not visits.is_known.all():
-            is_kept &= keys != NO_VISIT
-            num_kept = int(np.count_nonzero(is_kept))
-        self._num_without_visit += num_codes - num_kept
+        is_code = codes >= 0
+        is_kept = is_code if visits.is_known.all() else is_code & (keys != NO_VISIT)
+        num_kept = int(np.count_nonzero(is_kept))
+        self._num_without_visit += int(np.count_nonzero(is_code)) - num_kept
         self._num_added += num_kept
         if num_kept < len(codes):
             keys, patients, codes = keys[is_kept], patients[is_kept], codes[is_kept]

@@ -111,13 +111,7 @@ def _check_range(name: str, values: Integers, first: int, end: int) -> None:
 
 @dataclass(frozen=True)
 class _CodeLists:
-    """Some codes of each visit, beside all of them: visit `v` has `codes[offsets[v]:offsets[v + 1]]`.
-
-    Examples:
-        >>> lists = _CodeLists(np.array([0, 2, 2, 3]), np.array([7, 9, 8]))
-        >>> lists.slice(1, 3).offsets.tolist(), lists.slice(1, 3).codes.tolist()
-        ([0, 0, 1], [8])
-    """
+    """Some codes of each visit, beside all of them: visit `v` has `codes[offsets[v]:offsets[v + 1]]`."""
 
     offsets: Integers
     codes: Integers
@@ -192,13 +186,7 @@ class TimelineArrays:
 
 
 def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
-    """Join timelines one after the other.
-
-    Examples:
-        >>> day = unpack_keys(pack_keys(np.array([0, 1]), np.array([10, 10]), np.array([0, 0])))
-        >>> concatenate([day.slice(0, 1), day.slice(1, 2)]).visit_offsets.tolist()
-        [0, 1, 2]
-    """
+    """Join timelines one after the other."""
     if len(parts) == 1:
         return parts[0]
 

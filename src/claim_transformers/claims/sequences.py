@@ -223,14 +223,8 @@ def _new_assembler(
     ids = pc.unique(pa.chunked_array([files.distinct("patient_id") for files in (claim_lines, rx_claims)]))
     patient_ids = ids.take(pc.sort_indices(ids))
     visit_types = set(claim_lines.distinct("claim_type").to_pylist()) | ({PHARMACY} if rx_claims else set())
-    return SequenceAssembler(
-        patient_ids,
-        split_numbers(patient_ids, salt),
-        sorted(visit_types),
-        workspace,
-        num_codes=_CODES_PER_ROW * (claim_lines.num_rows + rx_claims.num_rows),
-        shards=shards,
-    )
+    splits, num_codes = split_numbers(patient_ids, salt), _CODES_PER_ROW * (claim_lines.num_rows + rx_claims.num_rows)
+    return SequenceAssembler(patient_ids, splits, sorted(visit_types), workspace, num_codes=num_codes, shards=shards)
 
 
 def _knows_enrollment(
