@@ -27,6 +27,7 @@ from string import Template
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # as the command line does
 
 import duckdb  # noqa: E402
 import numpy as np  # noqa: E402

@@ -76,3 +76,12 @@ def test_a_row_repeats_the_one_before_if_all_of_its_list_does():
     assert 20 < sum(expected) < 200
     rows = np.array([5, 3, 200])
     assert named(found.take(rows)) == [named(found)[row] for row in rows]
+
+
+@pytest.mark.parametrize("values", [["A", "A"], [None, None], ["A", None], ["B", "A"], ["", ""], ["A" * 40] * 2])
+def test_a_column_that_statistics_tell_is_what_the_file_holds(tmp_path, values):
+    pq.write_table(pa.table({"kind": pa.array(values, pa.string()), "number": [1, 2]}), tmp_path / "told.parquet")
+    files = EncodedFiles([tmp_path / "told.parquet"])
+    rows = [row for batch in files.batches(["number", "kind"], 1) for row in batch.to_pylist()]
+    assert rows == [{"number": number, "kind": value} for number, value in enumerate(values, start=1)]
+    assert set(files.distinct("kind").to_pylist()) == {*values} - {None}

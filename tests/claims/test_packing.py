@@ -199,9 +199,9 @@ def test_keys_come_back_from_the_shard_of_their_patient(shard_bits, max_patients
     rows_of_spill, rows = KeySpill(None, shard_bits, num_patients), {}
     for size in (20, 0, 20, 20):
         patients, days = generator.integers(0, num_patients, size), generator.integers(0, 9, size)
-        keys, ranges = pack_keys(patients % max_patients, days, np.zeros(size, int)), patients // max_patients
-        spill.append(keys, ranges)
-        rows_of_spill.append(np.stack([keys, days.astype(np.uint64)], axis=1), ranges)
+        keys = pack_keys(patients % max_patients, days, np.zeros(size, int))
+        spill.append(keys, patients)
+        rows_of_spill.append(np.stack([keys, days.astype(np.uint64)], axis=1), patients)
         for key, day, shard in zip(keys.tolist(), days.tolist(), (patients >> shard_bits).tolist(), strict=True):
             expected.setdefault(shard, []).append(key)
             rows.setdefault(shard, []).append((key, day))

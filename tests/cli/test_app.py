@@ -1,6 +1,7 @@
 """The commands: their help, their summaries and how they refuse."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -225,3 +226,14 @@ def test_the_command_line_writes_the_bytes_of_the_python_function(tmp_path):
     written = sorted(path.relative_to(ours) for path in ours.rglob("*") if path.is_file())
     assert len(written) > 2
     assert all((ours / path).read_bytes() == (theirs / path).read_bytes() for path in written)
+
+
+def test_arrow_takes_its_memory_as_the_process_does_unless_told_otherwise(monkeypatch) -> None:
+    monkeypatch.setattr("typer.main.get_command", lambda _: lambda *_, **__: None)
+    found = []
+    monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", "mimalloc")
+    for _ in range(2):
+        main()
+        found.append(os.environ["ARROW_DEFAULT_MEMORY_POOL"])
+        monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL")
+    assert found == ["mimalloc", "system"]

@@ -172,29 +172,28 @@ class SequenceAssembler:
             ClaimDataError: `E_KEY_RANGE`, if a day lies outside the years 1697 to 2412.
         """
         is_known = (patients >= 0) & (days != NULL_DAY) & (visit_types >= 0)
-        ranges = (patients // MAX_PATIENTS).astype(np.uint8)
-        columns = (patients % MAX_PATIENTS, days, visit_types)
+        columns = (patients & (MAX_PATIENTS - 1), days, visit_types)
         if is_known.all():
-            return VisitKeys(pack_keys(*columns), ranges, patients, days)
+            return VisitKeys(pack_keys(*columns), patients, days)
         keys = np.full(len(patients), NO_VISIT)
         keys[is_known] = pack_keys(*(column[is_known] for column in columns))
-        return VisitKeys(keys, ranges, patients, days)
+        return VisitKeys(keys, patients, days)
 
     def add(self, visits: VisitKeys, codes: Integers, lengths: Integers | None = None) -> None:
         """Add codes, numbered by `self.codes` and -1 where null: one of each row, or as many as `lengths` says."""
         rows = np.flatnonzero(visits.is_known & ~visits.is_repeat)
         self.add_days(visits.patients.take(rows), visits.days.take(rows))
-        keys, ranges = visits.keys, visits.ranges
+        keys, patients = visits.keys, visits.patients
         if lengths is not None:
-            keys, ranges = np.repeat(keys, lengths), np.repeat(ranges, lengths)
+            keys, patients = np.repeat(keys, lengths), np.repeat(patients, lengths)
         is_code = codes >= 0
-        is_kept = is_code & (keys != NO_VISIT)
+        is_kept = is_code if visits.is_known.all() else is_code & (keys != NO_VISIT)
         num_kept = int(np.count_nonzero(is_kept))
         self._num_without_visit += int(np.count_nonzero(is_code)) - num_kept
         self._num_added += num_kept
         if num_kept < len(codes):
-            keys, ranges, codes = keys[is_kept], ranges[is_kept], codes[is_kept]
-        self._spill.append(keys | codes.astype(np.uint64), ranges)
+            keys, patients, codes = keys[is_kept], patients[is_kept], codes[is_kept]
+        self._spill.append(keys | codes.astype(np.uint64), patients)
 
     def add_repeats(self, num_codes: int) -> None:
         """Count codes that stand on their visit already, and need not be added again."""
@@ -222,18 +221,18 @@ class SequenceAssembler:
         is_repeat = visits.is_repeat.copy()
         is_repeat[1:] &= numbers[1:] == numbers[:-1]
         rows = np.flatnonzero(visits.is_known & (numbers >= 0) & ~is_repeat)
-        self._append(name, visits.keys.take(rows) | numbers.take(rows).astype(np.uint64), visits.ranges.take(rows))
+        self._append(name, visits.keys.take(rows) | numbers.take(rows).astype(np.uint64), visits.patients.take(rows))
 
     def add_amounts(self, visits: VisitKeys, cents: Cents) -> None:
         """Add amounts of claim lines as `cents_of` gives them; without any, the table has no columns of amounts."""
         rows = np.flatnonzero(visits.is_known & (cents != NULL_CENTS).any(axis=0))
         visits = visits.take(rows)
         starts = np.flatnonzero(~visits.is_repeat)
-        self._append(_AMOUNTS, sum_runs(visits.keys, cents[:, rows], starts), visits.ranges.take(starts))
+        self._append(_AMOUNTS, sum_runs(visits.keys, cents[:, rows], starts), visits.patients.take(starts))
 
-    def _append(self, name: str, keys: Keys, ranges: Integers) -> None:
+    def _append(self, name: str, keys: Keys, patients: Integers) -> None:
         if len(keys):
-            self._other_spill(name).append(keys, ranges)
+            self._other_spill(name).append(keys, patients)
 
     def _other_spill(self, name: str) -> KeySpill:
         if name not in self._other_spills:

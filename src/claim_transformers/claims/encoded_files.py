@@ -15,7 +15,7 @@ from claim_transformers.claims.packing import dictionary_of
 from claim_transformers.codes.errors import ClaimDataError
 
 # So few that what is made of a batch is small, and takes the memory that the batch before gave back.
-_ROWS_PER_BATCH = 1 << 16
+_ROWS_PER_BATCH = 1 << 15
 _LIST = ".list.element."
 _LONGEST_TOLD = 32  # a writer may cut longer strings in its statistics
 
@@ -26,7 +26,8 @@ class EncodedFiles:
     def __init__(self, paths: Sequence[Path], fields: Callable[[str], bool] = lambda name: True) -> None:
         self.paths = list(paths)
         self._fields = fields
-        self.num_rows = sum(pq.read_metadata(path).num_rows for path in self.paths)
+        self._footers = [pq.read_metadata(path) for path in self.paths]
+        self.num_rows = sum(footer.num_rows for footer in self._footers)
 
     def __bool__(self) -> bool:
         return bool(self.paths)
@@ -34,30 +35,32 @@ class EncodedFiles:
     def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """Read some columns, strings as dictionaries.
 
-        Fields of lists that hold one string, or null alone, are not decoded where the statistics say so: they
-        are missing, and the metadata of the batch has the string, or nothing, under their path.
+        What the statistics tell is not decoded: a column that holds nothing is nulls without a type, one of one string
+        repeats it; fields of lists are missing then, and the metadata of the batch has the string under their path.
 
         Each batch holds rows of one row group of one file.
 
         Raises:
             ClaimDataError: `E_COLUMN`, if a file lacks a column.
         """
-        for path in self.paths:
-            with pq.ParquetFile(path) as file:
-                leaves = self._leaves(file, columns)
+        for path, footer in zip(self.paths, self._footers, strict=True):
+            leaves = self._leaves(footer.schema, columns)
             strings = [leaf for leaf, is_string in leaves.items() if is_string]
-            with pq.ParquetFile(path, read_dictionary=strings) as file:
+            with pq.ParquetFile(path, metadata=footer, read_dictionary=strings) as file:
                 # Row groups differ in their dictionaries, and Arrow 26 cannot join those of strings within lists.
                 for group in range(file.num_row_groups):
-                    told = _told_by_statistics(file.metadata.row_group(group), leaves)
+                    told = _told_by_statistics(footer.row_group(group), leaves)
                     read = [leaf for leaf in leaves if leaf not in told]
+                    held = {leaf.split(".")[0] for leaf in read}
                     for batch in file.iter_batches(max_rows, row_groups=[group], columns=read):
-                        yield batch.replace_schema_metadata(told)
+                        size = batch.num_rows
+                        arrays = [batch[one] if one in held else _repeat(told[one], size) for one in columns]
+                        yield pa.record_batch(arrays, columns, metadata=told)
 
     @property
     def column_names(self) -> list[str]:
         """Columns of the table; none without files."""
-        return pq.read_schema(self.paths[0]).names if self.paths else []
+        return self._footers[0].schema.to_arrow_schema().names if self._footers else []
 
     def distinct(self, column: str) -> pa.Array:
         """Distinct strings of a column, without null."""
@@ -66,32 +69,24 @@ class EncodedFiles:
         for batch in self.batches([column], 4 * _ROWS_PER_BATCH):
             positions, strings = dictionary_of(batch[column])
             # A dictionary can hold strings that no row uses.
-            is_used = np.zeros(len(strings), dtype=bool)
-            is_used[positions[positions >= 0]] = True
-            parts.append(strings.filter(pa.array(is_used)))
+            is_used = np.zeros(len(strings) + 1, dtype=bool)
+            is_used[positions] = True
+            parts.append(strings.filter(pa.array(is_used[:-1])))
             # Joined only once as many have come as there are, each is looked at a few times, however many batches.
             if sum(map(len, parts)) > len(distinct):
                 distinct, parts = pc.unique(pa.chunked_array([distinct, *parts])), []
         return pc.unique(pa.chunked_array([distinct, *parts]))
 
-    def count_values(self, columns: set[str]) -> int:
-        """Count the values of some columns, lists unrolled and nulls included, out of the footers alone."""
-        files = map(pq.read_metadata, self.paths)
-        groups = (file.row_group(group) for file in files for group in range(file.num_row_groups))
-        chunks = (group.column(number) for group in groups for number in range(group.num_columns))
-        leaves = ((chunk.path_in_schema, chunk.num_values) for chunk in chunks)
-        return sum(num for leaf, num in leaves if leaf in columns or leaf.removesuffix(f"{_LIST}code") in columns)
-
-    def _leaves(self, file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, bool]:
+    def _leaves(self, schema: pq.ParquetSchema, columns: Sequence[str]) -> dict[str, bool]:
         """Parquet paths of the columns and whether each holds strings."""
         leaves: dict[str, bool] = {}
-        found = [file.schema.column(number) for number in range(len(file.schema))]
+        found = [schema.column(number) for number in range(len(schema))]
         for column in columns:
             of_column = [leaf for leaf in found if leaf.path.split(".")[0] == column]
             if not of_column:
                 table = self.paths[0].parent.name
                 raise ClaimDataError(
-                    "E_COLUMN", f"{table}: expected a column {column!r}, found {file.schema_arrow.names}"
+                    "E_COLUMN", f"{table}: expected a column {column!r}, found {schema.to_arrow_schema().names}"
                 )
             for leaf in of_column:
                 if leaf.path == column or self._fields(leaf.path.rsplit(".", 1)[1]):
@@ -100,17 +95,22 @@ class EncodedFiles:
 
 
 def _told_by_statistics(group: pq.RowGroupMetaData, leaves: Collection[str]) -> dict[str, str]:
-    """Fields of lists, beside the code, that the statistics tell whole: the one string that they hold, or nothing."""
+    """What the statistics tell: leaves that hold one string, or nothing; not of codes, nor of a struct in no list."""
     told = {}
     for chunk in map(group.column, range(group.num_columns)):
         leaf, found = chunk.path_in_schema, chunk.statistics
-        if leaf not in leaves or _LIST not in leaf or leaf.endswith(f"{_LIST}code") or not found:
+        is_code = leaf.endswith(f"{_LIST}code") or ("." in leaf and _LIST not in leaf)
+        if leaf not in leaves or is_code or not found or not found.has_null_count:
             continue
-        if found.has_null_count and found.null_count == chunk.num_values:
+        if found.null_count == chunk.num_values:
             told[leaf] = ""
-        elif found.has_null_count and not found.null_count and found.has_min_max and found.min == found.max:
+        elif not found.null_count and found.has_min_max and found.min == found.max:
             told |= {leaf: found.min} if isinstance(found.min, str) and 0 < len(found.min) < _LONGEST_TOLD else {}
     return told
+
+
+def _repeat(string: str, number: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(np.zeros(number, np.int32), [string]) if string else pa.nulls(number)
 
 
 class TableInMemory(EncodedFiles):

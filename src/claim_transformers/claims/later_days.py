@@ -14,20 +14,20 @@ _NEVER_DELAY = MAX_CODES - 1  # 2,870 years
 
 
 def pack_later(visits: VisitKeys, later_days: Integers) -> tuple[Keys, Integers]:
-    """Pack visits with the days until the later day, where there is one, and tell the range of each key.
+    """Pack visits with the days until the later day, where there is one, and tell the patient of each key.
 
     The lines of a claim stand together and mostly share both, so most rows repeat the row before and are left out.
 
     Examples:
         >>> zero, paid = np.zeros(4, np.int64), np.array([30, 30, NULL_DAY, 31])
-        >>> pack_later(VisitKeys(zero.astype(np.uint64), zero, zero, zero), paid)[0].tolist()
+        >>> pack_later(VisitKeys(zero.astype(np.uint64), zero, zero), paid)[0].tolist()
         [30, 31]
     """
     is_repeat = visits.is_repeat.copy()
     is_repeat[1:] &= later_days[1:] == later_days[:-1]
     rows = np.flatnonzero(visits.is_known & (later_days != NULL_DAY) & ~is_repeat)
     delays = later_days.take(rows).astype(np.int64) - visits.days.take(rows)
-    return visits.keys.take(rows) | np.clip(delays, 0, _NEVER_DELAY).astype(np.uint64), visits.ranges.take(rows)
+    return visits.keys.take(rows) | np.clip(delays, 0, _NEVER_DELAY).astype(np.uint64), visits.patients.take(rows)
 
 
 def paid_days_of(timelines: TimelineArrays, visits: Keys, keys: Keys) -> Integers:

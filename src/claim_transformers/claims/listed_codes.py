@@ -4,6 +4,7 @@ The lines of a claim follow each other and mostly repeat its lists, so what a li
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,8 @@ class ListedCodes:
     def of(cls, batch: pa.RecordBatch, column: str, field: str) -> "ListedCodes":
         """Read a column of lists of structs with `system`, `code` and the field, as `EncodedFiles` gives it."""
         lists, told = batch[column], batch.schema.metadata or {}
-        lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False).astype(np.intp)
+        lengths = pc.list_value_length(lists)
+        lengths = (lengths.fill_null(0) if lengths.null_count else lengths).to_numpy().astype(np.intp)
         structs = lists.flatten()
         system, code, values = (
             pc.struct_field(structs, name)
@@ -50,23 +52,29 @@ class ListedCodes:
         is_repeat = is_same.copy()
         is_repeat[:1] = False
         is_repeat[1:] &= self.lengths[1:] == self.lengths[:-1]
-        if not len(self.codes.positions):
-            return is_repeat
-        # A code stands where that of the row before does, one list earlier, if both lists are of the same length.
-        before = np.repeat(-self.lengths, self.lengths)
-        before += np.arange(len(before))
-        differs = self.codes.positions != self.codes.positions.take(before, mode="clip")
-        if self.field is not None:
-            differs |= self.field != self.field.take(before, mode="clip")
-        has_codes = self.lengths > 0
-        starts = np.cumsum(self.lengths) - self.lengths
-        is_repeat[has_codes] &= ~np.logical_or.reduceat(differs, starts[has_codes])
+        rows = np.flatnonzero(is_repeat)
+        # Longest lists first, so that those which still have a code at a place come before those that have none.
+        rows = rows.take(np.argsort(-self.lengths.take(rows)))
+        lengths, places, differs = self.lengths.take(rows), self._starts.take(rows), np.zeros(len(rows), bool)
+        before = places - lengths
+        columns = [column for column in (self.codes.positions, self.field) if column is not None]
+        for num_longer in len(rows) - np.cumsum(np.bincount(lengths))[:-1]:
+            here, there = places[:num_longer], before[:num_longer]
+            for column in columns:
+                differs[:num_longer] |= column.take(here, mode="wrap") != column.take(there, mode="wrap")
+            here += 1
+            there += 1
+        is_repeat[rows[differs]] = False
         return is_repeat
+
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.intp]:
+        return np.cumsum(self.lengths) - self.lengths
 
     def take(self, rows: Integers) -> "ListedCodes":
         """The lists of some rows."""
-        lengths = self.lengths[rows]
+        lengths = self.lengths.take(rows)
         ends = np.cumsum(lengths)
-        starts = (np.cumsum(self.lengths) - self.lengths)[rows]
-        places = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
+        places = np.repeat(self._starts.take(rows) - ends + lengths, lengths)
+        places += np.arange(len(places))
         return ListedCodes(lengths, self.codes.take(places), None if self.field is None else self.field.take(places))

@@ -8,12 +8,10 @@ The patient needs few bits because each range of patients is packed from 0, whic
 years, so that no data set needs its days moved to fit, not even one with dates shifted into the future.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import SEEK_END, BufferedRandom, BytesIO
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +27,10 @@ _CODE_BITS, _TYPE_BITS, _DAY_BITS, _PATIENT_BITS = 20, 4, 18, 22
 _FIRST_DAY = -100_000  # in 1696; the last day that fits is in 2413
 NULL_DAY = np.iinfo(np.int32).min
 NO_VISIT = np.uint64(2**64 - 1)
+_UNNUMBERED = np.int32(-2)
 
 MAX_CODES = 1 << _CODE_BITS
+_CODE_MASK = np.uint64(MAX_CODES - 1)
 _MAX_TYPES = 1 << _TYPE_BITS
 _MAX_DAYS = 1 << _DAY_BITS
 MAX_PATIENTS = 1 << _PATIENT_BITS
@@ -73,7 +73,6 @@ class VisitKeys:
     """The visit on which each row stands, packed once for all that the row has; `NO_VISIT` where it has none."""
 
     keys: Keys
-    ranges: Integers
     patients: Integers
     days: Integers
 
@@ -87,12 +86,12 @@ class VisitKeys:
     def is_repeat(self) -> npt.NDArray[np.bool_]:
         """Which rows stand on the visit of the row before; lines of a claim mostly do."""
         is_repeat = ~_is_first(self.keys) & self.is_known
-        is_repeat[1:] &= self.ranges[1:] == self.ranges[:-1]
+        is_repeat[1:] &= self.patients[1:] == self.patients[:-1]
         return is_repeat
 
     def take(self, rows: Integers) -> "VisitKeys":
         """Some of the rows."""
-        return VisitKeys(self.keys.take(rows), self.ranges.take(rows), self.patients.take(rows), self.days.take(rows))
+        return VisitKeys(self.keys.take(rows), self.patients.take(rows), self.days.take(rows))
 
 
 def visit_keys_of(timelines: "TimelineArrays", first_patient: int = 0) -> Keys:
@@ -112,13 +111,7 @@ def _check_range(name: str, values: Integers, first: int, end: int) -> None:
 
 @dataclass(frozen=True)
 class _CodeLists:
-    """Some codes of each visit, beside all of them: visit `v` has `codes[offsets[v]:offsets[v + 1]]`.
-
-    Examples:
-        >>> lists = _CodeLists(np.array([0, 2, 2, 3]), np.array([7, 9, 8]))
-        >>> lists.slice(1, 3).offsets.tolist(), lists.slice(1, 3).codes.tolist()
-        ([0, 0, 1], [8])
-    """
+    """Some codes of each visit, beside all of them: visit `v` has `codes[offsets[v]:offsets[v + 1]]`."""
 
     offsets: Integers
     codes: Integers
@@ -193,36 +186,34 @@ class TimelineArrays:
 
 
 def concatenate(parts: Sequence[TimelineArrays]) -> TimelineArrays:
-    """Join timelines one after the other.
-
-    Examples:
-        >>> day = unpack_keys(pack_keys(np.array([0, 1]), np.array([10, 10]), np.array([0, 0])))
-        >>> concatenate([day.slice(0, 1), day.slice(1, 2)]).visit_offsets.tolist()
-        [0, 1, 2]
-    """
+    """Join timelines one after the other."""
     if len(parts) == 1:
         return parts[0]
-    visit_starts = np.cumsum([0] + [part.num_visits for part in parts])
-    code_starts = np.cumsum([0] + [len(part.codes) for part in parts])
-    paid_days = [part.visit_paid_days for part in parts if part.visit_paid_days is not None]
+
+    def join(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
     return TimelineArrays(
-        np.concatenate([part.patients for part in parts]),
-        np.concatenate([[0], *(part.visit_offsets[1:] + at for part, at in zip(parts, visit_starts, strict=False))]),
-        np.concatenate([part.visit_days for part in parts]),
-        np.concatenate([part.visit_types for part in parts]),
-        np.concatenate([[0], *(part.code_offsets[1:] + at for part, at in zip(parts, code_starts, strict=False))]),
-        np.concatenate([part.codes for part in parts]),
-        np.concatenate([part.visit_end_days for part in parts]),
-        np.concatenate(paid_days) if paid_days else None,
+        join("patients"),
+        _join_offsets([part.visit_offsets for part in parts]),
+        join("visit_days"),
+        join("visit_types"),
+        _join_offsets([part.code_offsets for part in parts]),
+        join("codes"),
+        join("visit_end_days"),
+        None if parts[0].visit_paid_days is None else join("visit_paid_days"),
         {name: _concatenate_lists([part.marked[name] for part in parts]) for name in parts[0].marked},
         {name: np.concatenate([part.visit_cents[name] for part in parts]) for name in parts[0].visit_cents},
     )
 
 
 def _concatenate_lists(parts: Sequence[_CodeLists]) -> _CodeLists:
-    starts = np.cumsum([0] + [len(part.codes) for part in parts])
-    offsets = [part.offsets[1:] + at for part, at in zip(parts, starts, strict=False)]
-    return _CodeLists(np.concatenate([[0], *offsets]), np.concatenate([part.codes for part in parts]))
+    offsets = _join_offsets([part.offsets for part in parts])
+    return _CodeLists(offsets, np.concatenate([part.codes for part in parts]))
+
+
+def _join_offsets(parts: Sequence[Integers]) -> Integers:
+    return np.append(0, np.cumsum(np.concatenate([np.diff(offsets) for offsets in parts])))
 
 
 def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: int = 0) -> TimelineArrays:
@@ -236,16 +227,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
         >>> timelines.visit_days.tolist(), timelines.code_offsets.tolist(), timelines.codes.tolist()
         ([2, 5], [0, 1, 2], [0, 1])
     """
-    code_mask = np.uint64(MAX_CODES - 1)
-    if code_ranks is not None:
-        for start in range(0, len(keys), _KEYS_PER_BLOCK):
-            part = keys[start : start + _KEYS_PER_BLOCK]
-            ranked = code_ranks.take((part & code_mask).view(np.int64), mode="clip")
-            part &= ~code_mask
-            part |= ranked.view(np.uint64)
-    keys.sort()
-    # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
-    keys = keys[_is_first(keys)]
+    keys = _ranked(keys, code_ranks)
     visits = keys >> np.uint64(_CODE_BITS)
     visit_starts = np.flatnonzero(_is_first(visits))
     visits = visits.take(visit_starts)
@@ -258,7 +240,7 @@ def unpack_keys(keys: Keys, code_ranks: Integers | None = None, first_patient: i
         days,
         (visits & np.uint64(_MAX_TYPES - 1)).astype(np.int8),
         np.append(visit_starts, len(keys)),
-        np.bitwise_and(keys, code_mask, out=keys).astype(np.int32),
+        np.bitwise_and(keys, _CODE_MASK, out=keys).astype(np.int32),
         days,
     )
 
@@ -271,13 +253,24 @@ def marked_codes(visits: Keys, keys: Keys, code_ranks: Integers) -> _CodeLists:
         >>> marked_codes(visits, visits[1:] | np.uint64(3), np.arange(4)).offsets.tolist()
         [0, 0, 1]
     """
-    found = unpack_keys(keys, code_ranks)
-    marked = visit_keys_of(found)
+    keys = _ranked(keys, code_ranks)
+    marked = keys & ~_CODE_MASK
     place = np.minimum(np.searchsorted(visits, marked), max(len(visits) - 1, 0))
     is_known = visits[place] == marked if len(visits) else np.zeros(len(marked), bool)
-    lengths, counts = np.diff(found.code_offsets), np.zeros(len(visits), np.int64)
-    counts[place[is_known]] = lengths[is_known]
-    return _CodeLists(np.append(0, np.cumsum(counts)), found.codes[np.repeat(is_known, lengths)])
+    counts = np.bincount(place[is_known], minlength=len(visits))
+    return _CodeLists(np.append(0, np.cumsum(counts)), (keys[is_known] & _CODE_MASK).astype(np.int32))
+
+
+def _ranked(keys: Keys, code_ranks: Integers | None) -> Keys:
+    """Give codes the ranks of their numbers, sort, and leave out repeats."""
+    if code_ranks is not None:
+        moves = (code_ranks - np.arange(len(code_ranks))).view(np.uint64)
+        for start in range(0, len(keys), _KEYS_PER_BLOCK):
+            part = keys[start : start + _KEYS_PER_BLOCK]
+            part += moves.take((part & _CODE_MASK).view(np.int64), mode="clip")
+    keys.sort()
+    # Sorting and comparing neighbours is tens of times faster than np.unique on arrays of this size.
+    return keys[_is_first(keys)]
 
 
 def _is_first(values: Keys) -> npt.NDArray[np.bool_]:
@@ -327,13 +320,14 @@ class CodeNumbers:
     """
 
     def __init__(self) -> None:
-        next_number = count().__next__
-        self._numbers: dict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(next_number))
-        self._tables: dict[str, tuple[pa.Array, pa.Array, Integers]] = {}
+        # Of each system, the codes met and their numbers.
+        self._known: dict[str, tuple[pa.Array, Integers]] = {}
+        self._tables: dict[str, tuple[pa.Array, pa.Array, int, Integers]] = {}
+        self._names = [pa.array([], pa.string())]
         self._ranked = pa.array([], pa.string()), np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return sum(map(len, self._numbers.values()))
+        return sum(map(len, self._names))
 
     def number(self, codes: EncodedCodes, column: str = "") -> Integers:
         """Number each `SYSTEM/CODE`, -1 where one is null; `column` names the table kept for the next batch.
@@ -341,29 +335,37 @@ class CodeNumbers:
         Raises:
             ClaimDataError: `E_KEY_RANGE`, if there are more distinct codes than a key can tell apart.
         """
-        systems, strings = codes.systems, codes.strings
+        strings, systems = codes.strings, codes.systems.to_pylist()
+        none = pa.array([], pa.string()), np.empty(0, np.int32)
+        num_known = sum(len(self._known.setdefault(system, none)[0]) for system in systems)
         last = self._tables.get(column)
-        if last is not None and last[0].equals(systems) and last[1].equals(strings):
-            table = last[2]
+        if last and last[0].equals(codes.systems) and last[1].equals(strings) and last[2] == num_known:
+            table = last[3]
         else:
-            # The last entry is that of null, at -1.
-            table = np.full(len(systems) * len(strings) + 1, -1, np.int32)
-            for place, known in enumerate(map(self._numbers.get, systems.to_pylist())):
-                if known:
-                    found = pc.index_in(strings, value_set=pa.array(list(known), pa.string())).fill_null(-1).to_numpy()
-                    of_known = np.array([*known.values(), -1], np.int32)
-                    table[place * len(strings) : (place + 1) * len(strings)] = of_known.take(found, mode="wrap")
-            self._tables[column] = (systems, strings, table)
+            table = np.full(len(systems) * len(strings) + 1, _UNNUMBERED, np.int32)
+            table[-1] = -1  # of null
+            for place, (known, of_known) in enumerate(map(self._known.__getitem__, systems)):
+                found = pc.index_in(strings, value_set=known).fill_null(-1).to_numpy()
+                table[place * len(strings) :][: len(strings)] = np.append(of_known, _UNNUMBERED).take(
+                    found, mode="wrap"
+                )
         # `take` with a mode checks no bounds, which is much of an index. A dictionary can hold codes that no row has:
         # they get no number.
         numbers = table.take(codes.positions, mode="wrap")
-        is_new = np.zeros(len(table), dtype=bool)
-        is_new[codes.positions[numbers < 0]] = True
-        new = np.flatnonzero(is_new[:-1])
-        if len(new):
-            of_new = systems.take(pa.array(new // len(strings))), strings.take(pa.array(new % len(strings)))
-            table[new] = [self._numbers[one][code] for one, code in zip(*map(pa.Array.to_pylist, of_new), strict=True)]
+        if numbers.min(initial=-1) == _UNNUMBERED:
+            is_new = np.zeros(len(table), dtype=bool)
+            is_new[codes.positions[numbers == _UNNUMBERED]] = True
+            for place, system in enumerate(systems):
+                new = np.flatnonzero(is_new[place * len(strings) :][: len(strings)])
+                of_new = np.arange(len(self), len(self) + len(new), dtype=np.int32)
+                table[place * len(strings) + new] = of_new
+                known, of_known = self._known[system]
+                added = strings.take(pa.array(new))
+                self._known[system] = pa.concat_arrays([known, added]), np.append(of_known, of_new)
+                self._names.append(pc.binary_join_element_wise(system, added, "/"))
+                num_known += len(new)
             numbers = table.take(codes.positions, mode="wrap")
+        self._tables[column] = codes.systems, strings, num_known, table
         if len(self) > MAX_CODES:
             raise ClaimDataError(
                 "E_KEY_RANGE",
@@ -374,11 +376,7 @@ class CodeNumbers:
 
     def names(self) -> pa.Array:
         """All codes met, in the order of their numbers."""
-        names, numbers = [pa.array([], pa.string())], [np.empty(0, np.int64)]
-        for system, known in self._numbers.items():
-            names.append(pc.binary_join_element_wise(system, pa.array(list(known), pa.string()), "/"))
-            numbers.append(np.fromiter(known.values(), np.int64))
-        return pa.concat_arrays(names).take(pa.array(np.argsort(np.concatenate(numbers))))
+        return pa.concat_arrays(self._names)
 
     def ranked(self) -> tuple[pa.Array, Integers]:
         """All codes met, each once and sorted, and the position there of each code number."""
@@ -426,7 +424,8 @@ class KeySpill:
 
     Examples:
         >>> spill = KeySpill(None, shard_bits=1, num_patients=4)
-        >>> spill.append(pack_keys(np.array([2, 0, 3]), np.array([9, 9, 5]), np.zeros(3, int)), np.zeros(3, int))
+        >>> patients = np.array([2, 0, 3])
+        >>> spill.append(pack_keys(patients, np.array([9, 9, 5]), np.zeros(3, int)), patients)
         >>> unpack_keys(spill.read(1)).visit_days.tolist()
         [9, 5]
     """
@@ -444,10 +443,10 @@ class KeySpill:
         """Close the file."""
         self._file.close()
 
-    def append(self, keys: Keys, ranges: Integers) -> None:
-        """Add keys, or rows that begin with one, of some ranges of patients."""
+    def append(self, keys: Keys, patients: Integers) -> None:
+        """Add keys, or rows that begin with one, of some patients."""
         for number, waiting in enumerate(self._waiting):
-            waiting.append(keys if len(self._waiting) == 1 else keys[ranges == number])
+            waiting.append(keys if len(self._waiting) == 1 else keys[patients // MAX_PATIENTS == number])
             if sum(map(len, waiting)) >= _KEYS_PER_BLOCK:
                 self._write_block(number)
 

@@ -41,6 +41,8 @@ PATIENTS_SCHEMA = pa.schema(
 )
 _PATIENTS_PER_ROW_GROUP = 5_000
 _ROW_GROUPS_PER_FILE = 4
+# Days of a patient ascend, so that what they grow by is smaller, and faster to compress and to read.
+_ENCODINGS = dict.fromkeys(("visit_day.list.element", "visit_end_day.list.element"), "DELTA_BINARY_PACKED")
 _CODE_LISTS = pa.list_(pa.list_(pa.string()))
 PRINCIPAL_CODES = pa.field("principal_codes", _CODE_LISTS)
 ADMITTING_CODES = pa.field("admitting_codes", _CODE_LISTS)
@@ -123,6 +125,7 @@ def _dictionary(positions: Integers, strings: pa.Array) -> pa.Array:
     """Dictionary-encode with only the strings that occur, so that a row group does not carry the whole vocabulary."""
     # The last entry is that of null, at -1.
     is_used = np.zeros(len(strings) + 1, dtype=bool)
+    positions = positions.astype(np.intp)
     is_used[positions] = True
     compact = (np.cumsum(is_used, dtype=np.int32) - 1).take(positions, mode="wrap")
     indices = pa.array(compact, mask=positions < 0) if is_used[-1] else pa.array(compact)
@@ -195,6 +198,7 @@ class PatientFiles:
                 table.schema,
                 compression="zstd",
                 use_dictionary=self._dictionaries,
+                column_encoding=_ENCODINGS,
                 write_statistics=["patient_id"],
                 store_schema=False,
             )

@@ -45,6 +45,7 @@ _HEADER_COLUMNS = {"patient_id", "claim_type", "claim_start_date", "admission_da
                    "admitting_diagnosis", *_ENDS.values()}  # fmt: skip
 _FIELDS = {"system", "code", "date", "rank"}
 _PRINCIPAL_RANK = 1
+_CODES_PER_ROW = 8  # more or less, for the number of shards alone
 _KEPT_BYTES = 31 << 20  # the C library knows no more than 32 MiB
 _DRUG, _PRODUCT_LENGTH = "DRUG", 9
 
@@ -136,7 +137,6 @@ def write_patients(
     """
     folder = Path(folder)
     columns = resolve_code_columns(code_columns)
-    names = {code_column.column for code_column in columns}
     if shards is not None and shards < 1:
         raise ValueError(f"expected at least one shard, found shards={shards}")
     with ExitStack() as stack:
@@ -155,9 +155,10 @@ def write_patients(
         workspace, written = Path(temporary, "keys"), Path(temporary, "patients")
         workspace.mkdir()
         written.mkdir()
-        _keep_freed_memory()
-        num_codes = sum(files.count_values(names) for files in (claim_lines, rx_claims))
-        assembler = _new_assembler(claim_lines, rx_claims, salt, workspace, num_codes, shards)
+        # The C library gives large arrays back to the system one by one, until a block of their size has been freed;
+        # clearing new pages costs a tenth of the time.
+        np.empty(_KEPT_BYTES, np.uint8)
+        assembler = _new_assembler(claim_lines, rx_claims, salt, workspace, shards)
         stack.callback(assembler.close)
         _add_claim_lines(assembler, claim_lines, columns, progress)
         _add_rx_claims(assembler, rx_claims, columns, progress, drug_names or {})
@@ -176,14 +177,6 @@ def write_patients(
             (folder / "patients").rename(Path(temporary, "replaced"))
         written.rename(folder / "patients")
     return replace(counts, patients_without_visits=counts.patients_without_visits + len(others)), facts
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library keep the arrays that each batch frees, since clearing new pages costs a tenth of the time.
-
-    It gives large ones back to the system one by one, until a block of their size has been freed.
-    """
-    np.empty(_KEPT_BYTES, np.uint8)
 
 
 def _facts_of(
@@ -209,7 +202,7 @@ def fold_patients(
         TableInMemory(tables[name]) for name in ("claim_line", "rx_claim", "eligibility")
     )
     columns = resolve_code_columns(DEFAULT_CODE_COLUMNS)
-    assembler = _new_assembler(claim_lines, rx_claims, DEFAULT_SALT, None, 0, 1)
+    assembler = _new_assembler(claim_lines, rx_claims, DEFAULT_SALT, None, 1)
     _add_claim_lines(assembler, claim_lines, columns, progress=False)
     _add_rx_claims(assembler, rx_claims, columns, progress=False, drug_names={})
     rows, _ = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
@@ -224,21 +217,14 @@ def _new_assembler(
     rx_claims: EncodedFiles,
     salt: str,
     workspace: Path | None,
-    num_codes: int,
     shards: int | None,
 ) -> SequenceAssembler:
     """An assembler of everybody with claims, and of their types of visits."""
     ids = pc.unique(pa.chunked_array([files.distinct("patient_id") for files in (claim_lines, rx_claims)]))
     patient_ids = ids.take(pc.sort_indices(ids))
     visit_types = set(claim_lines.distinct("claim_type").to_pylist()) | ({PHARMACY} if rx_claims else set())
-    return SequenceAssembler(
-        patient_ids,
-        split_numbers(patient_ids, salt),
-        sorted(visit_types),
-        workspace,
-        num_codes=num_codes,
-        shards=shards,
-    )
+    splits, num_codes = split_numbers(patient_ids, salt), _CODES_PER_ROW * (claim_lines.num_rows + rx_claims.num_rows)
+    return SequenceAssembler(patient_ids, splits, sorted(visit_types), workspace, num_codes=num_codes, shards=shards)
 
 
 def _knows_enrollment(
@@ -400,12 +386,12 @@ def _add_dated(assembler: SequenceAssembler, name: str, lists: ListedCodes, line
         for column in (lines.end_days, lines.paid_days, *without_more(lines.cents)):
             is_same[1:] &= column[1:] == column[:-1]
     new = np.flatnonzero(~lists.find_repeats(is_same))
-    listed, lines = lists.take(new), lines.take(new)
+    listed = lists.take(new)
     assembler.add_repeats(lists.num_codes - listed.num_codes)
     codes = assembler.codes.number(listed.codes, name)
     if listed.field is None:
-        return assembler.add(lines.visits, codes, listed.lengths)
-    lines = lines.take(np.repeat(np.arange(len(new)), listed.lengths))
+        return assembler.add(lines.visits.take(new), codes, listed.lengths)
+    lines = lines.take(np.repeat(new, listed.lengths))
     days = np.where(listed.field == NULL_DAY, lines.visits.days, listed.field)
     assembler.add(_on_own_days(assembler, lines, days), codes)
     return None

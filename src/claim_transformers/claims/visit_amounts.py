@@ -98,16 +98,16 @@ def sum_runs(keys: Keys, cents: Cents, starts: Integers) -> "npt.NDArray[np.uint
     rows[:, 0] = keys[starts]
     for place, column in enumerate(cents, start=1):
         known = column != NULL_CENTS
-        if len(starts):
+        if known.any():
             sums = np.add.reduceat(np.where(known, column, 0), starts)
             rows[:, place] = np.where(np.logical_or.reduceat(known, starts), sums, NULL_CENTS).view(np.uint64)
+        else:
+            rows[:, place] = column[starts].view(np.uint64)
     return rows
 
 
 def dollars_of(cents: Cents) -> pa.Array:
     """Cents as dollars, null where unknown."""
     known = cents != NULL_CENTS
-    if not known.any():
-        return pa.nulls(len(cents), pa.float64())
     dollars: Any = np.where(known, cents, 0) / 100
     return pa.array(dollars, pa.float64(), mask=~known)

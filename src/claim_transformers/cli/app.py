@@ -4,6 +4,7 @@ A command joins rooms and prints a summary; what it does lives in the rooms. Roo
 that none waits for an engine that it does not need.
 """
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -66,6 +67,8 @@ def commands() -> None:
 
 def main() -> None:
     """Runs the command line; bad data ends with one line on standard error and status 1, bad usage with status 2."""
+    # Its own allocator gives pages back and is handed empty ones anew: a tenth of the time of an ingest.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         app()
     except (ValueError, OSError, MemoryError) as error:

@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from claim_transformers.codes.groupers import category_of, is_listed
+from claim_transformers.codes.groupers import category_rules
 from claim_transformers.codes.rules import CategoryRules
-from claim_transformers.codes.systems import SYSTEMS
+from claim_transformers.codes.systems import SYSTEMS, split_code
+from claim_transformers.codes.tables import listed_codes
 
 
 @dataclass(frozen=True)
@@ -85,44 +86,20 @@ class CoverageReport:
             ]
         }
 
-    def to_table(self) -> str:
-        """Return the report as text for a terminal.
 
-        Returns:
-            `str`: One line per system under a header.
-
-        Examples:
-            >>> len(report_coverage(["DRG/470"], [3]).to_table().splitlines())
-            2
-        """
-        header = (
-            f"{'system':<9}{'codes':>9}{'mapped':>9}{'unlisted':>10}{'occurrences':>14}{'mapped':>9}{'unlisted':>12}"
-        )
-        return "\n".join([header, *(_format_line(system) for system in self.systems)])
-
-
-def _format_line(system: SystemCoverage) -> str:
-    codes_unlisted, occurrences_unlisted = (
-        "-" if number is None else f"{number:,}"
-        for number in (system.num_codes_unlisted, system.num_occurrences_unlisted)
-    )
-    return (
-        f"{system.system:<9}{system.num_codes:>9,}{system.codes_mapped_share:>9.2%}{codes_unlisted:>10}"
-        f"{system.num_occurrences:>14,}{system.occurrences_mapped_share:>9.2%}{occurrences_unlisted:>12}"
-    )
-
-
-def _count(table: pa.Table, is_counted: pa.ChunkedArray) -> tuple[int, int]:
+def _count(table: pa.Table, is_counted: Sequence[bool]) -> tuple[int, int]:
     """Return number of codes and of occurrences of the rows that a mask selects."""
-    selected = table.filter(is_counted)
+    selected = table.filter(pa.array(is_counted, pa.bool_()))
     return selected.num_rows, pc.sum(selected["count"], min_count=0).as_py()
 
 
-def _cover_system(system: str, table: pa.Table) -> SystemCoverage:
+def _cover_system(system: str, table: pa.Table, rules: CategoryRules) -> SystemCoverage:
     rows = table.filter(pc.equal(table["system"], system))
-    mapped = _count(rows, pc.is_valid(rows["category"]))
-    is_unknown = rows["listed"].null_count == rows.num_rows
-    unlisted = (None, None) if is_unknown else _count(rows, pc.invert(rows["listed"]))
+    codes, listed = rows["code"].to_pylist(), listed_codes(system)
+    # Of a system that has a rule beside the prefixes, every code has a category.
+    has_rule = system in rules.prefix_lengths
+    mapped = _count(rows, [has_rule or rules.prefix_category(code) is not None for code in codes])
+    unlisted = (None, None) if listed is None else _count(rows, [code not in listed for code in codes])
     return SystemCoverage(system, rows.num_rows, pc.sum(rows["count"], min_count=0).as_py(), *mapped, *unlisted)
 
 
@@ -166,15 +143,11 @@ def report_coverage(
     if strings.null_count:
         raise ValueError(f"expected codes without nulls, found {strings.null_count}; drop them first")
     table = pa.table({"code": strings, "count": counts}).group_by("code").aggregate([("count", "sum")])
-    code = table["code"]
-    listed = is_listed(code)
-    table = pa.table(
-        {
-            "system": pc.list_element(pc.split_pattern(code, "/", max_splits=1), 0),
-            "count": table["count_sum"],
-            "category": category_of(code, rules),
-            "listed": listed,
-        }
-    )
-    present = set(table["system"].unique().to_pylist())
-    return CoverageReport(tuple(_cover_system(system, table) for system in SYSTEMS if system in present))
+    code, rules = table["code"], category_rules() if rules is None else rules
+    system = pc.list_element(pc.split_pattern(code, "/", max_splits=1), 0)
+    is_code = pc.and_(pc.is_in(system, value_set=pa.array(SYSTEMS)), pc.match_substring_regex(code, "/."))
+    for wrong in code.filter(pc.invert(is_code)).slice(0, 1).to_pylist():
+        split_code(wrong)
+    table = pa.table({"code": code, "system": system, "count": table["count_sum"]})
+    present = {*system.unique().to_pylist()}
+    return CoverageReport(tuple(_cover_system(name, table, rules) for name in SYSTEMS if name in present))

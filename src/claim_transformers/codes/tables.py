@@ -45,13 +45,15 @@ def read_ccs() -> MappingProxyType[str, str]:
 @functools.cache
 def era_prefixes(system: str) -> Mapping[str, str]:
     """Read the shipped categories of one of the four ICD systems that are the same in both eras, as prefixes."""
-    return {prefix: group for prefix, group in _era_categories().items() if prefix.startswith(f"{system}/")}
+    rules = _era_categories()
+    return CategoryRules.from_dict(rules | {"prefixes": {system: rules["prefixes"].get(system, {})}}).prefixes
 
 
 @functools.cache
-def _era_categories() -> Mapping[str, str]:
+def _era_categories() -> dict[str, Any]:
     text = resources.files("claim_transformers.codes").joinpath(CATEGORIES_FILE).read_text(encoding="utf-8")
-    return CategoryRules.from_dict(json.loads(text)).prefixes
+    rules: dict[str, Any] = json.loads(text)
+    return rules
 
 
 @functools.cache

@@ -94,8 +94,7 @@ def parse_arguments(*kinds: Any, arguments: Sequence[str] | None = None) -> tupl
     *parsed, left = parser.parse_args_into_dataclasses(args=given, return_remaining_strings=True)
     if left:
         flags = [flag.partition("=")[0] for flag in left if flag.startswith("-")] or left[:1]
-        options = [option for action in parser._actions for option in action.option_strings]
-        close = get_close_matches(flags[0], options, n=1)
+        close = get_close_matches(flags[0], [one for action in parser._actions for one in action.option_strings], n=1)
         parser.error(f"expected known arguments, found {flags}" + (f", did you mean {close[0]}?" if close else ""))
     return tuple(parsed)
 

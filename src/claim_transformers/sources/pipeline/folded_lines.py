@@ -165,12 +165,14 @@ class LineUnfolder:
         found += np.arange(len(found), dtype=np.int32)
         _, systems, numbers = zip(*map(read_code_name, self._names[column]), strict=True)
         different = list(dict.fromkeys(systems))
-        system = np.array([different.index(name) for name in systems], np.int32)[entries >> _CODE_BITS]
+        system = np.zeros(len(found), np.int32)
+        if len(different) > 1:
+            system = np.array([different.index(name) for name in systems], np.int32)[entries >> _CODE_BITS][found]
         rank = np.array(numbers, np.int8)[entries >> _CODE_BITS]
         places, codes = self._placed(entries & _NO_CODE)
         known = {
-            "system": pa.DictionaryArray.from_arrays(system[found], pa.array(different)),
-            "code": pa.DictionaryArray.from_arrays(places[found], codes),
+            "system": pa.DictionaryArray.from_arrays(system, pa.array(different), safe=False),
+            "code": pa.DictionaryArray.from_arrays(places[found], codes, safe=False),
             "rank": pa.array(rank[found]),
         }
         fields = list(SCHEMAS["claim_line"].field(column).type.value_type)

@@ -62,8 +62,9 @@ def _write(rows: ir.Table, name: str, patient: str) -> ir.StringValue:
 
 
 def is_changed_id(rows: ir.Table, name: str, patient: str) -> ir.BooleanValue:
-    """Whether an id is written otherwise than it came."""
-    return ~rows[name].identical_to(_write(rows, name, patient))
+    """Whether an id is written otherwise than it came; that of a patient who is known as it stands is not."""
+    is_known = rows.known_patient_id.notnull() if name == patient and "known_patient_id" in rows.columns else False
+    return ibis.ifelse(is_known, False, ~rows[name].identical_to(_write(rows, name, patient)))
 
 
 def count_mended(rows: ir.Table, names: Sequence[str], patient: str) -> ir.Table:

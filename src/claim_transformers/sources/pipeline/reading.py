@@ -225,7 +225,9 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         f"read_parquet({quote_text(path)}, file_row_number = true, binary_as_string = true, "
         "hive_partitioning = false)",
     )
-    print_of_file = _fingerprint(path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    print_of_file = _Fingerprint(digest, path.stat().st_size, 0, 0, 0, 0, has_nul=False)
     return select, _describe(path, num_rows, print_of_file, None, names, layout, facts, untidy, fixes, warnings)
 
 

@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from ibis import _
 
 from claim_transformers.claims.engine import fetch, read_batches
 from claim_transformers.claims.packing import Integers
-from claim_transformers.claims.planning import to_expression
+from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.store import ROWS_PER_GROUP
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
     from claim_transformers.claims.planning import Plan
@@ -54,7 +52,7 @@ def sort_batches(
     `names` are those of [`~claims.engine.read_batches`].
     """
     num_ranges = min(-(-num_rows // _ROWS_PER_RANGE), _MOST_RANGES)
-    bounds = _find_bounds(connection, to_expression(rows), num_rows, num_ranges) if num_ranges > 1 else []
+    bounds = _find_bounds(connection, rows, num_rows, num_ranges) if num_ranges > 1 else []
     read = (
         # Read as a stream, a query is planned twice.
         fetch(connection, rows, names).to_batches()
@@ -124,11 +122,13 @@ def _equal_neighbours(rows: pa.Table, order: Integers) -> np.ndarray:
     return is_equal
 
 
-def _find_bounds(connection: Backend, rows: ir.Table, num_rows: int, num_ranges: int) -> pa.Array:
+def _find_bounds(connection: Backend, rows: Plan, num_rows: int, num_ranges: int) -> pa.Array:
     """Patients who begin the second range and those after it, by the rows of a sample of patients."""
     one_in = max(1, num_rows // (num_ranges * _SAMPLED_ROWS_PER_RANGE))
-    sampled = rows.filter(rows[_PATIENT].hash() % one_in == 0).group_by(_PATIENT).aggregate(num_rows=_.count())
-    found = fetch(connection, sampled.order_by(_PATIENT))
+    found = connection.con.sql(
+        f"SELECT {_PATIENT}, count(*) AS num_rows FROM ({to_sql(connection, rows)}) "
+        f"WHERE hash({_PATIENT}) % {one_in} = 0 GROUP BY {_PATIENT} ORDER BY {_PATIENT}"
+    ).to_arrow_table()
     reached = np.cumsum(found["num_rows"].to_numpy())
     if not len(reached):
         return pa.array([], pa.string())
@@ -158,8 +158,10 @@ def _spread(batches: Iterator[pa.RecordBatch], bounds: pa.Array, paths: list[Pat
 
 def _ranges_of(patient_ids: pa.Array, bounds: pa.Array) -> np.ndarray:
     """Number of the bounds that are not behind each patient."""
-    order = pc.sort_indices(pa.concat_arrays([bounds, patient_ids])).to_numpy()
-    ranges = np.empty(len(order), np.uint16)
-    # The sort is stable, so a bound stands before the patient whom it names.
-    ranges[order] = np.cumsum(order < len(bounds))
-    return ranges[len(bounds) :]
+    ranges = np.zeros(len(patient_ids), np.uint16)
+    for step in 1 << np.arange(len(bounds).bit_length(), dtype=np.uint16)[::-1]:
+        # All bounds before one are before it too, so that halves of them are told by one comparison.
+        places = np.minimum(ranges + step, len(bounds)) - 1
+        is_reached = pc.less_equal(bounds.take(pa.array(places)), patient_ids).to_numpy(zero_copy_only=False)
+        ranges += step * (is_reached & (ranges + step <= len(bounds)))
+    return ranges

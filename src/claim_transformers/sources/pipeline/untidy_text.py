@@ -91,18 +91,17 @@ def find_untidy(path: Path, kinds: Mapping[str, str], held: pa.Table | None = No
     untidy: dict[str, str] = {}
     fixes: Counter[str] = Counter()
     codes: dict[str, list[pa.Table]] | None = {name: [NO_CODES] for name in wanted if kinds[name] in KINDS_OF_CODES}
-    doubted = {*wanted} if held is None else _find_doubted(held, wanted, kinds)
     for table in _read_groups(path, wanted) if held is None else [held]:
-        for name in [name for name in wanted if name in doubted or name in (codes or ())]:
-            for chunk in table[name].chunks:
-                if len(chunk) == chunk.null_count:
-                    continue
-                encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-                if name in doubted and (found := _count(encoded, kinds[name])):
-                    untidy[name] = kinds[name]
-                    fixes.update(found)
-                if codes is not None and name in codes:
-                    codes[name].append(_occurrences(encoded))
+        chunks = {name: [_encode(chunk) for chunk in table[name].chunks] for name in wanted}
+        doubted = _find_doubted(chunks, kinds)
+        for name, encoded in [(one, chunk) for one in wanted for chunk in chunks[one]]:
+            if len(encoded) == encoded.null_count:
+                continue
+            if name in doubted and (found := _count(encoded, kinds[name])):
+                untidy[name] = kinds[name]
+                fixes.update(found)
+            if codes is not None and name in codes:
+                codes[name].append(_occurrences(encoded))
         if codes and _count_rows(codes) > 2 * _MAX_CODES:
             codes = {name: [add_occurrences(parts)] for name, parts in codes.items()}
             codes = codes if _count_rows(codes) <= _MAX_CODES else None
@@ -116,18 +115,21 @@ def _read_groups(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
             yield parquet.read_row_group(group, columns=names)
 
 
-def _find_doubted(held: pa.Table, names: Sequence[str], kinds: Mapping[str, str]) -> set[str]:
-    """The columns of the kinds in which any column is untidy: most have none, and few rows are looked at together."""
+def _encode(chunk: pa.Array) -> pa.DictionaryArray:
+    return chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+
+
+def _find_doubted(chunks: Mapping[str, Sequence[pa.DictionaryArray]], kinds: Mapping[str, str]) -> set[str]:
+    """The columns of the kinds in which any column is untidy: most have none, and their texts are much the same."""
     alike: dict[str, list[str]] = {}
-    for name in names:
+    for name in chunks:
         alike.setdefault(kinds[name], []).append(name)
-    texts = {
-        kind: pa.concat_arrays([chunk.cast(pa.string()) for name in columns for chunk in held[name].chunks])
-        for kind, columns in alike.items()
-        if held.num_rows
-    }
-    doubted = [kind for kind, values in texts.items() if _count(values.dictionary_encode(), kind)]
-    return {name for kind in doubted for name in alike[kind]}
+    doubted = set()
+    for kind, columns in alike.items():
+        texts = [chunk.dictionary.cast(pa.string()) for name in columns for chunk in chunks[name]]
+        if texts and _count(pa.concat_arrays(texts).dictionary_encode(), kind):
+            doubted |= {*columns}
+    return doubted
 
 
 def _count_rows(codes: Mapping[str, Sequence[pa.Table]]) -> int:
