@@ -9,6 +9,12 @@ import pytest
 from claim_transformers.claims.engine import connect, limits_of, set_limits
 
 
+def test_a_limit_that_is_none_or_leaves_nothing_is_said_as_such() -> None:
+    for limit in ("many", "0MB"):
+        with pytest.raises(ValueError, match="expected a memory_limit such as '2GB'"):
+            connect(memory_limit=limit)
+
+
 @pytest.mark.parametrize(("memory_limit", "most"), [("100MB", 1), ("1GB", 4), ("8GB", 32)])
 def test_each_thread_has_memory_unless_their_number_is_given(memory_limit: str, most: int) -> None:
     connection = connect(memory_limit=memory_limit)

@@ -84,7 +84,7 @@ def connect(
     settings: dict[str, Any] = {"threads": threads, "memory_limit": memory_limit, "preserve_insertion_order": True}
     try:
         return open_engine(spill_folder=spill_folder, **settings)
-    except (duckdb.ParserException, duckdb.InvalidInputException, duckdb.BinderException) as error:
+    except (duckdb.ProgrammingError, duckdb.OutOfMemoryException) as error:
         raise ValueError(f"expected a memory_limit such as '2GB', found {memory_limit!r}") from error
 
 

@@ -61,6 +61,7 @@ def test_of_a_number_bands_hold_means_and_thresholds_find_shares():
 def test_too_few_rows_give_no_line():
     assert decile_table([0, 1] * 5, np.arange(10) / 10, replicates=2).rows == []
     assert alert_table([0, 1] * 5, np.arange(10) / 10, replicates=2).rows == []
+    assert decile_table([], [], replicates=2).rows == alert_table([], [], replicates=2).rows == []
 
 
 @pytest.mark.parametrize("prevalence", [0.03, 0.15, 0.85])

@@ -43,10 +43,10 @@ def test_nothing_to_draw_is_refused():
 
 def test_bins_with_few_rows_of_an_outcome_are_joined():
     labels, risks = np.tile([1, 0, 0, 0], 50), np.arange(200) / 200
-    # Ten bins of 20 rows would have 5 events each; of the joined ones each has 11 or more, in shares of 1/4.
+    # Ten bins of 20 rows would have 5 events each; of four that begin as groups of equal size each has 11 or more.
     predicted, observed = _reliability(labels, risks, bins=10, replicates=20)
-    assert [point.value for point in observed] == [0.25] * 3
-    assert np.diff(predicted) == pytest.approx([60 / 200, 70 / 200])
+    assert [round(50 * point.value) for point in observed] == [13, 12, 13, 12]
+    assert np.diff(predicted) == pytest.approx([50 / 200] * 3)
     # Fewer than 11 events in all: nothing is drawn, and the picture is still one.
     few = np.r_[np.ones(6), np.zeros(194)]
     assert _reliability(few, risks, bins=5, replicates=20) == ([], [])

@@ -20,6 +20,8 @@ def test_a_name_that_is_taken_begins_with_the_folder_or_the_archive_and_a_number
     taken = {"part-0.csv"}
     assert [file.name for file in name_apart(found[:1], taken=taken)] == ["2014-part-0.csv"]
     assert taken == {"part-0.csv", "2014-part-0.csv"}
+    # Of a file that is named from the working folder.
+    assert name_apart([(Path("part-0.csv"), FIRST)], taken=taken)[0].name == f"{Path.cwd().name}-part-0.csv"
 
 
 def test_where_contents_may_repeat_they_are_counted_and_a_name_may_not() -> None:

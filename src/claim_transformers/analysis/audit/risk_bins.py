@@ -24,11 +24,12 @@ def risk_bins(labels: NDArray[Any], scores: NDArray[np.float64], *, raw_counts: 
     place: Bins = np.unique(scores, return_inverse=True)[1]
     if raw_counts:
         return place
-    rarer = min(labels.mean(), 1 - labels.mean()) if np.isin(labels, (0, 1)).all() else 1.0
-    return join_bins(labels, group_bins(place, max(1, int(len(labels) * rarer / MIN_SHOWN))))
+    is_outcome = np.isin(labels, (0, 1)).all()
+    rarer = min((labels == label).sum() for label in (0, 1)) if is_outcome else len(labels)
+    return _join_bins(labels, group_bins(place, max(1, int(rarer) // MIN_SHOWN)))
 
 
-def join_bins(labels: NDArray[Any], bins: Bins) -> Bins | None:
+def _join_bins(labels: NDArray[Any], bins: Bins) -> Bins | None:
     """Bins of rows, numbered in order, joined until none has 1 to 10 rows of an outcome; `None` where none is left.
 
     Where the outcome is a number, it is the rows of a bin that count.

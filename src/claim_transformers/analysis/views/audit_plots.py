@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from claim_transformers.analysis.audit.drift import PeriodDrift
 from claim_transformers.analysis.audit.patient_draws import draw
-from claim_transformers.analysis.audit.risk_bins import join_bins
+from claim_transformers.analysis.audit.risk_bins import group_bins, risk_bins
 from claim_transformers.analysis.audit.stability import SLIGHT_INDEX
 from claim_transformers.analysis.audit.subgroup_tables import shown_metrics
 from claim_transformers.analysis.audit.subgroup_verdicts import Gap
@@ -42,7 +42,7 @@ def reliability_plot(
         probabilities (`dict[str, array]`): Probabilities by name, one panel each, such as before and after Platt
             scaling.
         patients (array of shape `(N,)`, *optional*): Patient of each row; each row is a patient without it.
-        bins (`int`, *optional*, defaults to `10`): Quantile bins.
+        bins (`int`, *optional*, defaults to `10`): Bins of about equal size.
         replicates (`int`, *optional*, defaults to `500`): Bootstrap replicates.
         seed (`int`, *optional*, defaults to `0`): Seed of the draws.
         raw_counts (`bool`, *optional*, defaults to `False`): Keep bins in which 1 to 10 rows have an outcome, or have
@@ -88,17 +88,14 @@ def _reliability(
     seed: int = 0,
     raw_counts: bool = False,
 ) -> tuple[list[float], list[MetricInterval]]:
-    """Mean predicted risk and observed share of each quantile bin that has rows; equal probabilities share a bin."""
+    """Mean predicted risk and observed share of each bin of about equal size; equal probabilities share a bin."""
     labels, values = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
     if labels.shape != values.shape or not len(labels):
         raise ValueError(f"expected one label per probability, found shapes {labels.shape} and {values.shape}")
-    edges = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
-    used, member = np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)
-    if not raw_counts:
-        if (joined := join_bins(labels, member)) is None:
-            return [], []
-        used, member = np.unique(joined, return_inverse=True)
-    one_hot = np.zeros((len(values), len(used)))
+    if (fine := risk_bins(labels, values, raw_counts=raw_counts)) is None:
+        return [], []
+    member = group_bins(fine, bins)
+    one_hot = np.zeros((len(values), member.max() + 1))
     one_hot[np.arange(len(values)), member] = 1.0
 
     def shares(weights: FloatArray) -> FloatArray:
@@ -108,7 +105,7 @@ def _reliability(
 
     drawn = draw(shares, len(values), patients, replicates=replicates, seed=seed)
     predicted = (values @ one_hot) / one_hot.sum(axis=0)
-    return predicted.tolist(), [drawn.interval(number) for number in range(len(used))]
+    return predicted.tolist(), [drawn.interval(number) for number in range(one_hot.shape[1])]
 
 
 def subgroup_plot(audit: SubgroupAudit, metrics: Sequence[str] = ("AUROC", "observed/expected", "recall")) -> str:

@@ -14,7 +14,7 @@ _Scores = Mapping[str, NDArray[np.float64]]
 
 @in_house_style
 def roc_plot(labels: NDArray[np.int64], scores: _Scores, *, raw_counts: bool = False) -> str:
-    """Receiver operating characteristic of several models on the same patients, in steps of 11 unless `raw_counts`."""
+    """Receiver operating characteristic of models on the same patients, in steps of 11 or more unless `raw_counts`."""
     from sklearn.metrics import roc_auc_score
 
     figure, (axes,) = new_axes()

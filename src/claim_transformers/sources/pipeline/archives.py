@@ -39,16 +39,16 @@ def allow_expansion(times: int) -> Iterator[None]:
 
 def unpack(path: Path, scratch: Path) -> list[Path]:
     """Unpack a zip or gzip file; any other file is returned as it is."""
-    if path.suffix.lower() == ".zip":
-        return _unpack_zip(path, scratch)
-    if path.suffix.lower() == ".gz":
-        return [_unpack_gzip(path, scratch)]
-    return [path]
+    if (kind := path.suffix.lower()) not in (".zip", ".gz"):
+        return [path]
+    scratch.mkdir(parents=True, exist_ok=True)
+    # Archives of other folders may share its name.
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    return _unpack_zip(path, folder) if kind == ".zip" else [_unpack_gzip(path, folder)]
 
 
-def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
+def _unpack_zip(path: Path, folder: Path) -> list[Path]:
     unpacked = []
-    folder = _own_folder(scratch)
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
@@ -69,12 +69,6 @@ def _unpack_zip(path: Path, scratch: Path) -> list[Path]:
             "E_ARCHIVE", f"expected a whole zip file, found a damaged or encrypted one: {path.name}. Fetch it again"
         ) from error
     return unpacked
-
-
-def _own_folder(scratch: Path) -> Path:
-    """A new folder for one archive, because those of other folders may share its name."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=scratch))
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -112,9 +106,9 @@ def _expands(name: str) -> ClaimDataError:
     )
 
 
-def _unpack_gzip(path: Path, scratch: Path) -> Path:
+def _unpack_gzip(path: Path, folder: Path) -> Path:
     _refuse_nested(path, path.stem)
-    target = _own_folder(scratch) / path.stem
+    target = folder / path.stem
     try:
         with gzip.open(path) as source, target.open("wb") as sink:
             _copy(source, sink, limit=_limit(path), name=path.name)

@@ -105,7 +105,7 @@ def name_apart(
     for path, file in files:
         if may_repeat and any(file.name == other.name for _, other in files[: len(named)]):
             raise ClaimDataError("E_FILE_TWICE", f"expected every file name once, found {file.name} twice")
-        place = path.stem if path.suffix.lower() == ".zip" else path.parent.name
+        place = path.stem if path.suffix.lower() == ".zip" else path.absolute().parent.name
         prefixes = itertools.chain(("", f"{place}-"), (f"{place}-{number}-" for number in itertools.count(1)))
         name = next(name for prefix in prefixes if (name := prefix + file.name) not in taken)
         taken.add(name)

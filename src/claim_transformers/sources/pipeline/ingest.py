@@ -268,11 +268,10 @@ def _is_small(path: RawLocation) -> bool:
     if not isinstance(path, str | Path):
         return False
     place = Path(path)
-    files = [place] if place.is_file() else place.glob("*") if place.is_dir() else []
-    # A link that leads nowhere, such as the lock of an editor, is no file.
-    sizes = [file.stat().st_size for file in files if file.is_file()]
-    # Without any the rows lie in folders of tables or behind an address.
-    return bool(sizes) and sum(sizes) <= _FEW_BYTES
+    files = [*place.iterdir()] if place.is_dir() else [place]
+    # A dead link, such as the lock of an editor, is no file. Rows of a mapping, an address or folders lie elsewhere.
+    sizes = [file.stat().st_size for file in files if file.is_file() and file.suffix not in (".yaml", ".yml")]
+    return bool(sizes) and sum(sizes) <= _FEW_BYTES and not any(file.is_dir() for file in files)
 
 
 def drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None) -> DrugNames | None:

@@ -8,7 +8,7 @@ import pytest
 
 from claim_transformers.claims.engine import connect
 from claim_transformers.codes.errors import ClaimDataError
-from claim_transformers.sources.formats.tables.dates import compact_date, is_format
+from claim_transformers.sources.formats.tables.dates import compact_date, is_format, version_order
 from claim_transformers.sources.formats.tables.keys import _KEYS, _describe_keys
 from claim_transformers.sources.formats.tables.mapping import read_mapping
 from claim_transformers.sources.formats.tables.source import read_tables
@@ -130,6 +130,33 @@ def test_dates_are_read_in_their_format_alone() -> None:
     rows = ibis.memtable(columns, schema=dict.fromkeys(columns, "string"))
     found = rows.select(**{f"c{n}": compact_date(rows[f"c{n}"], form) for n, (form, _, _) in enumerate(cases)})
     assert list(connect(threads=1).to_pyarrow(found).to_pylist()[0].values()) == [wanted for _, _, wanted in cases]
+
+
+def test_of_versions_of_one_day_the_time_tells_which_is_later_and_what_is_no_date_is_no_version() -> None:
+    in_order = {
+        "M/D/YYYY hh:mm:ss": [
+            "12/31/2015 11:59 PM",
+            "1/2/2016 12:30:00 AM",
+            "1/2/2016 1:00:00 AM",
+            "1/2/2016 12:30 PM",
+        ],
+        "YYYY-MM-DD hh:mm:ss": [
+            "2016-01-02 09:59:59",
+            "2016-01-02 10:00:00",
+            "2016-01-02T10:00:00.5",
+            "2016-01-03 00:00:00",
+        ],
+        "MM/DD/YYYY": ["12/31/2015", "01/02/2016", "01/03/2016", "02/01/2016"],
+        "": ["-1", "2", "10", "10.5"],
+    }
+    for date_format, texts in in_order.items():
+        rows = ibis.memtable(
+            {"at": range(6), "text": [*texts, "unreadable", None]}, schema={"at": "int8", "text": "string"}
+        )
+        order = rows.select("at", order=version_order(rows.text, date_format))
+        found = {row["at"]: row["order"] for row in connect(threads=1).to_pyarrow(order).to_pylist()}
+        assert [*found.values()][:4] == sorted({found[at] for at in range(4)})
+        assert found[4] is found[5] is None
 
 
 def test_formats_that_leave_something_open_are_none() -> None:

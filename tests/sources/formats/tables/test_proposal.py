@@ -12,8 +12,11 @@ from typer.testing import CliRunner
 
 from claim_transformers.cli import app
 from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.sources.formats.tables.forms import profile
+from claim_transformers.sources.formats.tables.guesses import guess_fields
 from claim_transformers.sources.formats.tables.mapping import read_mapping
 from claim_transformers.sources.formats.tables.proposal import propose_mapping
+from claim_transformers.sources.formats.tables.samples import Sample
 from claim_transformers.sources.pipeline.ingest import ingest
 
 ROWS = 60
@@ -92,6 +95,18 @@ def test_columns_are_found_by_name_and_form(proposal: str) -> None:
     }
     assert wanted - lines == set()
     assert "as in members" in proposal
+
+
+def test_a_policy_of_a_family_is_no_patient_where_a_column_is_named_after_one() -> None:
+    ids = {
+        "SUBSCRIBER_ID": [f"S{n // 3}" for n in range(30)],
+        "Insured Number": [f"{n}" for n in range(30)],
+        "Enroll ID": [f"M{n}" for n in range(30)],
+    }
+    columns = [profile(name, pa.array(values)) for name, values in ids.items()]
+    for given, wanted in ((columns, "Enroll ID"), (columns[:1], "SUBSCRIBER_ID")):
+        sample = Sample("people", ("people.csv",), "", tuple(given))
+        assert [guess.columns for guess in guess_fields(sample, "eligibility", ())] == [(wanted,)]
 
 
 def test_what_a_wrong_guess_would_change_silently_is_for_a_person(proposal: str) -> None:

@@ -7,6 +7,7 @@ import re
 import runpy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -15,11 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from sources.raw_claims import eligibility, medical_claim, pharmacy_claim, write_tuva
 
+from claim_transformers.claims.engine import connect
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.simulation import simulate
+from claim_transformers.sources.formats.tables import inputs
 from claim_transformers.sources.formats.tables.inputs import list_inputs
+from claim_transformers.sources.formats.tables.mapping import Place
 from claim_transformers.sources.pipeline.ingest import IngestSummary, ingest
 from claim_transformers.sources.pipeline.loading import load_claims
+from claim_transformers.sources.pipeline.reading import Layout
 
 DATA = os.environ.get("CLAIMS_DATA_DIR")
 OWN_TABLES = Path(__file__).parents[4] / "examples" / "own_tables"
@@ -263,13 +268,28 @@ def test_a_cache_knows_own_tables_by_the_mapping_and_every_file_that_it_names(tm
     assert [path.name for path in list_inputs(tmp_path / "mapping.yaml")] == ["mapping.yaml", *names]
 
 
+@pytest.mark.parametrize(("kind", "times"), [("postgres", 1), ("duckdb", 2)])
+def test_a_server_is_opened_once_for_all_tables_and_a_file_closed_after_each(tmp_path, monkeypatch, kind, times):
+    pq.write_table(pa.table({"MEMBER": ["1"]}), tmp_path / "a.parquet")
+    opened, closed = [], []
+    database = SimpleNamespace(name=kind, disconnect=lambda: closed.append(kind))
+    monkeypatch.setattr(inputs, "connect_database", lambda *_: opened.append(kind) or database)
+    monkeypatch.setattr(
+        inputs, "fetch_to_parquet", lambda _, tables, *__, **___: {tables[0]: [tmp_path / "a.parquet"]}
+    )
+    given = inputs.Inputs(tmp_path, "$DATABASE", tmp_path)
+    for table in ("a", "b"):
+        given.stage(connect(threads=1), Place((), table, None, "utf-8", '"'), Layout(("MEMBER",), ("MEMBER",)), table)
+    assert (len(opened), len(closed)) == (times, times if kind == "duckdb" else 0)
+
+
 # ---- The same rows as another source ----
 
 
 def test_amounts_as_accounts_write_them_and_timestamps_without_a_zone_are_read(tmp_path: Path) -> None:
     """One net of a charge and its reversal in parentheses; what could be another amount is null, and counted."""
     plain = {"12.5": "12.50", "$1,234.50": "1234.50", "$5": "5.00", "-$5.25": "-5.25", "($1,000)": "-1000.00"}
-    other = ["1,23", "1.234,50", "(5", "5)", "1E3", "12.00-", "$"]
+    other = ["1,23", "1.234,50", "0,125", "(5", "5)", "1E3", "12.00-", "$"]
     written = [*plain, *other, "$70.10", "(70.10)"]
     days = [dt.datetime(2016, 3, 1, 23, 59)] * len(written)
     claims = [f"C{number}" for number in range(len(written) - 1)]

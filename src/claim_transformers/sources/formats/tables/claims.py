@@ -29,7 +29,7 @@ from claim_transformers.sources.formats.tables.codes import (
     read_qualifiers,
     warn_codes,
 )
-from claim_transformers.sources.formats.tables.dates import compact_date
+from claim_transformers.sources.formats.tables.dates import version_order
 from claim_transformers.sources.formats.tables.expressions import (
     FIELD_KINDS,
     is_in,
@@ -78,7 +78,7 @@ _CODES = {
     "discharge_disposition_code": "DISP",
     "ndc_code": "NDC",
 }
-_REVERSED, _VERSION, _DRG_TYPE = mapped("reversed"), mapped("version"), mapped("drg_code_type")
+_REVERSED, _DRG_TYPE = mapped("reversed"), mapped("drg_code_type")
 _BY_BILL = mapped("by_bill_type")
 _NOTHING = FieldMap()
 _OTHER_DATES = ("claim_end_date", "claim_line_start_date", "claim_line_end_date")
@@ -107,9 +107,6 @@ def map_claims(connection: Backend, rows: ir.Table, table: TableMap) -> ir.Table
     added: dict[str, ir.Value] = {mapped(name): text for name, text in texts.items()}
     if table.reversals is not None:
         added[_REVERSED] = ibis.ifelse(is_in(rows, table.reversals), "-1", "1")
-    if table.versions is not None:
-        latest = rows[table.versions.latest]
-        added[_VERSION] = compact_date(latest, table.versions.dates) if table.versions.dates else latest
     if table.rows == "claim_line":
         added[_BY_BILL] = (stated == BY_BILL_TYPE).fill_null(False)
         ends = [texts[name] for name in ("discharge_date", "claim_end_date") if name in texts]
@@ -215,12 +212,9 @@ def _reversal(table: TableMap, source: tuple[str, ...]) -> Reversal | None:
 def _versions(table: TableMap, of_claim: tuple[str, ...], row_key: tuple[str, ...]) -> Versions | None:
     if table.versions is None:
         return None
-    is_day = bool(table.versions.dates)
+    latest, dates = table.versions.latest, table.versions.dates
     is_line = not table.versions.of_claims and "claim_line_number" in table.fields
-    return Versions(
-        row_key if is_line else of_claim,
-        lambda rows: parse_date(rows[_VERSION], COMPACT) if is_day else rows[_VERSION].try_cast("float64"),
-    )
+    return Versions(row_key if is_line else of_claim, lambda rows: version_order(rows[latest], dates))
 
 
 def _warnings(table: TableMap) -> tuple[RowCheck, ...]:
@@ -258,13 +252,11 @@ def _nulled(code: str, what: str, field: FieldMap, name: str) -> RowCheck:
 
 
 def _fix_money(table: TableMap) -> RowCheck:
-    fields = {name: table.fields[name] for name in _AMOUNTS if name in table.fields}
+    fields = {mapped(name): table.fields[name] for name in _AMOUNTS if name in table.fields}
     return RowCheck(
         "F_AMOUNT_FORM",
         "an amount with a dollar sign, with commas between thousands or in parentheses is written as a plain decimal",
-        lambda rows: ibis.or_(
-            *((text_of(rows, field) != rows[mapped(name)]).fill_null(False) for name, field in fields.items())
-        ),
+        lambda rows: ibis.or_(*((text_of(rows, fields[name]) != rows[name]).fill_null(False) for name in fields)),
     )
 
 

@@ -1,8 +1,8 @@
 """Dates in the format that a mapping declares, rewritten as `YYYYMMDD`, so that the checks of all sources apply.
 
 A format is put together from `YYYY`, `MM` or `MON` (JAN) and `DD`, with signs between them, such as `MM/DD/YYYY`; `M`
-and `D` stand for one digit or two. A time behind it, ` hh:mm:ss`, is not read. Years of two digits are refused, and
-nothing else is guessed: what does not have the format stays unreadable, and the checks find it.
+and `D` stand for one digit or two. A time behind it, ` hh:mm:ss`, tells versions apart and is else not read. Years of
+two digits are refused, and nothing else is guessed: what has not the format stays unreadable, and the checks find it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import ibis
+
+from claim_transformers.claims.fields import parse_date
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -26,7 +28,7 @@ _PATTERNS = {
     "D": "([0-9]{1,2})",
 }
 TIME = " hh:mm:ss"
-_TIME_PATTERN = "[ T][0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?[AaPp][Mm])?"
+_TIME_PATTERN = "[ T]([012]?[0-9])(:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]+)?)?)(?: ?([AaPp])[Mm])?"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTH_NUMBERS = {month: f"{number:02d}" for number, month in enumerate(_MONTHS, start=1)}
 _UNREADABLE = "unreadable"
@@ -72,3 +74,18 @@ def compact_date(text: ir.StringValue, date_format: str) -> ir.StringValue:
     compact = groups["YYYY"] + month.lpad(2, "0") + day.lpad(2, "0")
     # A row without the format would be put together from nothing.
     return ibis.ifelse(text.isnull() | text.re_search(pattern), compact, _UNREADABLE)
+
+
+def version_order(text: ir.StringValue, date_format: str) -> ir.Value:
+    """What the later of two versions has more of, a number or with a format a date and its time; null of neither."""
+    if not date_format:
+        return text.try_cast("float64")
+    compact = compact_date(text, date_format)
+    day = parse_date(compact, "YYYYMMDD")
+    if not date_format.endswith(TIME):
+        return day
+    first = len(_split(date_format)[0]) + 1
+    hour, rest, half = (text.re_extract(pattern_of(date_format), first + place) for place in range(3))
+    hours = hour.try_cast("int16")
+    hours = half.upper().cases(("A", hours % 12), ("P", hours % 12 + 12), else_=hours)
+    return ibis.ifelse(day.notnull(), compact + hours.cast("string").lpad(2, "0") + rest, ibis.null("string"))

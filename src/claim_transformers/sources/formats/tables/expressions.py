@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 # An amount up to its cents, as accounts and spreadsheets write it.
-MONEY_PATTERN = r"^(-?[$]?|[$]-|[(][$]?)([0-9]{1,3}(,[0-9]{3})+|[0-9]{1,10})"
+MONEY_PATTERN = r"^(-?[$]?|[$]-|[(][$]?)([1-9][0-9]{0,2}(,[0-9]{3})+|[0-9]{1,10})"
 # What the mapping makes of a row stands beside it, under the name of the canonical column.
 _MAPPED = "mapped."
 _PART = "part"

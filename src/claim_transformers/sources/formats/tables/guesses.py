@@ -43,7 +43,7 @@ class Guess:
 DATE = "date"
 _AMOUNT, _DATE = ("amount",), (DATE,)
 _PATIENT = _Rule(
-    r"(enrol(l?ee)?|mem(b(e?r)?)?|mbr|pat(ient)?|bene(ficiary)?|person|subscr(iber)?|insured)"
+    r"(enroll?(ee)?|mem(b(e?r)?)?|mbr|pat(ient)?|bene(ficiary)?|person|subscr(iber)?|insured)"
     r"_?(id|no|num|number|nbr|key|sk)?$"
 )
 _RULES: Mapping[str, Mapping[str, _Rule]] = {
@@ -54,7 +54,7 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "hcpcs_modifiers": _Rule(r"(^|_)(mdfr|modifier|mod|procmod)", ("modifier",)),
         "patient_id": _PATIENT,
         "claim_id": _Rule(r"(cl(ai)?m|msclm)_?(id|no|num|number|nbr|key|control.*)?$"),
-        "claim_line_number": _Rule(r"(line|ln|seq)_?(no|num|nbr|seq)?$", ("number",)),
+        "claim_line_number": _Rule(r"(line|ln|seq)_?(no|num|number|nbr|seq)?$", ("number",)),
         "admission_date": _Rule(r"adm", _DATE),
         "discharge_date": _Rule(r"^(dis|dsch|dschrg)", _DATE),
         "claim_start_date": _Rule(r"(from|beg|start|first|svc|serv|dos)", _DATE),
@@ -77,7 +77,7 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "ndc_code": _Rule(r"(ndc|drug|prod)", ("ndc",)),
         "patient_id": _PATIENT,
         "claim_id": _Rule(r"(cl(ai)?m|rx|pde|script|fill)_?(id|no|num|number|nbr|key)?$"),
-        "claim_line_number": _Rule(r"(line|ln|seq)_?(no|num|nbr|seq)?$", ("number",)),
+        "claim_line_number": _Rule(r"(line|ln|seq)_?(no|num|number|nbr|seq)?$", ("number",)),
         "dispensing_date": _Rule(r"(fill|disp|svc|serv|dos)", _DATE),
         "paid_date": _Rule(r"(pd|paid|pay|adjud|proces)", _DATE),
         "days_supply": _Rule(r"(day|supp)", ("number",)),
@@ -98,6 +98,8 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "race": _Rule(r"(race|ethn)"),
     },
 }
+# Of whom a policy is: often a family, and a patient only where no column is named after one.
+_HOLDER = re.compile(r"subscr|insured", re.IGNORECASE)
 # Fields whose columns are numbered.
 _MANY = ("diagnoses", "procedures", "hcpcs_modifiers")
 _QUALIFIER = re.compile(r"(ver|vers|type|typ|ind|qual|icd)")
@@ -132,7 +134,7 @@ def guess_fields(sample: Sample, kind: str, others: Sequence[Sample]) -> list[Gu
         found += [guess for guess in candidates if guess is not None]
     taken: set[str] = set()
     chosen: dict[str, Guess] = {}
-    for guess in sorted(found, key=lambda guess: -guess.confidence):
+    for guess in sorted(found, key=lambda guess: (bool(_HOLDER.search(guess.columns[0])), -guess.confidence)):
         if guess.columns[0] in taken or guess.field in chosen:
             continue
         if guess.field in _MANY:

@@ -11,7 +11,7 @@ from ibis import _
 
 from claim_transformers.claims.fields import clean_id
 from claim_transformers.claims.quality import RowCheck
-from claim_transformers.sources.formats.tables.dates import compact_date
+from claim_transformers.sources.formats.tables.dates import version_order
 from claim_transformers.sources.formats.tables.expressions import mapped
 from claim_transformers.sources.formats.tables.mapping import HEADER, TableMap
 from claim_transformers.sources.pipeline.contract import StagedTable
@@ -33,8 +33,7 @@ def join_headers(lines: ir.Table, headers: ir.Table, table: TableMap, kinds: Map
     keys = [f"key_{number}" for number in range(len(on))]
     if table.versions is not None and table.versions.latest.startswith(HEADER):
         latest = keyed[table.versions.latest.removeprefix(HEADER)]
-        order = compact_date(latest, table.versions.dates) if table.versions.dates else latest.try_cast("float64")
-        keyed = keyed.mutate(version=order)
+        keyed = keyed.mutate(version=version_order(latest, table.versions.dates))
         keyed = keyed.mutate(newest=keyed.version.max().over(group_by=keys))
         keyed = keyed.filter(keyed.version.identical_to(keyed.newest)).drop("version", "newest")
     counted = keyed.mutate(num_headers=_.count().over(group_by=keys))

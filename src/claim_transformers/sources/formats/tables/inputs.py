@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +38,8 @@ class Inputs:
         files = [
             (
                 path,
-                Layout(
-                    layout.columns,
-                    layout.required,
-                    kinds=layout.kinds,
+                replace(
+                    layout,
                     delimiter=place.delimiter_of(path),
                     encoding=place.encoding,
                     quote=place.quote,
@@ -60,9 +58,11 @@ class Inputs:
             opened = connect_database(opened, self.folder, self.scratch, connection)
         schema, _, table = place.table.rpartition(".")
         found = fetch_to_parquet(opened, [table], self.scratch / "fetched" / name, schema=schema or None)
-        if opened is not self.database:
-            # It would hold its memory.
+        if opened is not self.database and opened.name == "duckdb":
+            # It would hold its memory, and opens at once; a server may ask for a password again.
             opened.disconnect()
+        else:
+            self.database = opened
         if not found:
             raise ClaimDataError(
                 "E_NO_FILE", f"expected a table of the name at tables.{name} in the database, found none"

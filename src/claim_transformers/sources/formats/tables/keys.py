@@ -95,7 +95,7 @@ _KEYS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "versions": {
         "latest": ("column", "of the versions of one key the largest value counts, others are `D_SUPERSEDED`"),
         "of": ("word", "what has versions: a `claim` with all its lines, or a `line`"),
-        "dates": ("format", "of `latest` if it is a date; without it, it is a number"),
+        "dates": ("format", "of `latest` if it is a date, time and all; without it, it is a number"),
     },
     "reversals": {
         "column": ("column", "that says it"),
