@@ -81,7 +81,7 @@ def canonical_code(code: str) -> str:
     system = name if name in CODE_SYSTEMS else system
     if system in ("ICD9CM", "ICD10CM", "ICD9PCS"):
         dot = 2 if system == "ICD9PCS" else 4 if system == "ICD9CM" and text.startswith("E") else 3
-        text = text.replace(".", "", 1) if text.find(".") == dot else text
+        text = text.replace(".", "") if text.find(".") == dot and text.count(".") == 1 else text
     elif system == "NDC":
         segments = text.split("-")
         if all(map(str.isdigit, segments)) and tuple(map(len, segments)) in _NDC_SEGMENTS:
