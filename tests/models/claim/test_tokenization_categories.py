@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import example, assume, given, settings
-from hypothesis import example, strategies as st
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 
 from claim_transformers import codes
 from claim_transformers.claims import schema
