@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import duckdb
 import pyarrow as pa
@@ -271,16 +272,17 @@ def test_a_cache_knows_own_tables_by_the_mapping_and_every_file_that_it_names(tm
 @pytest.mark.parametrize(("kind", "times"), [("postgres", 1), ("duckdb", 2)])
 def test_a_server_is_opened_once_for_all_tables_and_a_file_closed_after_each(tmp_path, monkeypatch, kind, times):
     pq.write_table(pa.table({"MEMBER": ["1"]}), tmp_path / "a.parquet")
-    opened, closed = [], []
+    closed = []
     database = SimpleNamespace(name=kind, disconnect=lambda: closed.append(kind))
-    monkeypatch.setattr(inputs, "connect_database", lambda *_: opened.append(kind) or database)
+    opened = mock.Mock(return_value=database)
+    monkeypatch.setattr(inputs, "connect_database", opened)
     monkeypatch.setattr(
         inputs, "fetch_to_parquet", lambda _, tables, *__, **___: {tables[0]: [tmp_path / "a.parquet"]}
     )
     given = inputs.Inputs(tmp_path, "$DATABASE", tmp_path)
     for table in ("a", "b"):
         given.stage(connect(threads=1), Place((), table, None, "utf-8", '"'), Layout(("MEMBER",), ("MEMBER",)), table)
-    assert (len(opened), len(closed)) == (times, times if kind == "duckdb" else 0)
+    assert (opened.call_count, len(closed)) == (times, times if kind == "duckdb" else 0)
 
 
 # ---- The same rows as another source ----
