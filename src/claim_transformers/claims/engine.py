@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Of the engine alone, wherever nothing else is asked for.
 MEMORY_LIMIT = "1GB"
-# Sixteen threads on 1 GB took up to nine times the processor time of two (on two cores), which they spent on spilling.
+# Each thread takes some of the memory; of more than have enough the engine spills, or has nothing.
 _BYTES_PER_THREAD = 250_000_000
 
 

