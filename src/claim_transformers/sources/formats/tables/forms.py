@@ -35,7 +35,7 @@ _FORMS: Mapping[str, str] = {
     "place": r"^[0-9]{1,2}$",
     "disposition": r"^[0-9]{1,2}$",
     "npi": r"^[12][0-9]{9}$",
-    "amount": rf"{MONEY_PATTERN}([.][0-9]{{1,4}})?[)]?$",
+    "amount": MONEY_PATTERN,
     "number": r"^-?[0-9]{1,6}([.][0-9]+)?$",
     "sex_word": r"^(F|M|U|FEMALE|MALE|UNKNOWN)$",
     "sex_digit": r"^[0-3]$",
