@@ -85,7 +85,7 @@ def test_a_slip_in_the_file_is_named(tmp_path, old, new, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Readmission", r"found 'Readmission'; did you mean 'readmission'\?"),
+        ("Readmission", r"found 'Readmission', did you mean 'readmission'\?"),
         ("of/mine.yaml", "expected a file of a cohort's definition, at 'of/mine.yaml', found no such file"),
         ("xyz", r"'readmission', 'suicide_attempt'\], found 'xyz'$"),
     ],
