@@ -212,9 +212,16 @@ def test_a_staging_area_that_was_cut_is_told_in_one_line(tmp_path: Path) -> None
     path = tmp_path / "staging.duckdb"
     with Staging(path) as staging:
         staging.load("cms-rif", _rif(tmp_path / "raw"))
-    os.truncate(path, path.stat().st_size - (1 << 18))
-    with pytest.raises(ClaimDataError, match="E_ENGINE: damaged content while reading staging.duckdb|E_STAGING"):
-        Staging(path, read_only=True).loads()
+    refused = set()
+    # One block less each time.
+    for size in range(path.stat().st_size, 0, -(1 << 18)):
+        os.truncate(path, size)
+        try:
+            with Staging(path, read_only=True) as staging:
+                staging.loads()
+        except ClaimDataError as error:
+            refused.add(error.reason_code)
+    assert refused == {"E_ENGINE", "E_STAGING"}
 
 
 @pytest.mark.parametrize("read_only", [True, False])

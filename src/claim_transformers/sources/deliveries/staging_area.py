@@ -132,8 +132,8 @@ class Staging:
         except duckdb.Error as error:
             raise _no_staging(
                 self.path,
-                f"one that does not open ({type(error).__name__}): it is damaged, held by another process, or not to be "
-                "read by you",
+                f"one that does not open ({type(error).__name__}): it is damaged, another process holds it, or "
+                "you may not read it",
             ) from None
 
     def __enter__(self) -> Staging:
