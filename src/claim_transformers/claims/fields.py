@@ -92,10 +92,7 @@ def subtract_share(cost: ir.DecimalValue, share: ir.DecimalValue) -> ir.DecimalV
 
 
 def parse_number(
-    text: ir.StringValue,
-    number_type: Literal["float32", "int16", "int32"],
-    *,
-    within: tuple[int, int] | None = None,
+    text: ir.StringValue, number_type: Literal["float32", "int16", "int32"], *, within: tuple[int, int] | None = None
 ) -> ir.NumericValue:
     """Read a count or a quantity: a plain decimal that fits the type, a whole one if the type is, or null.
 

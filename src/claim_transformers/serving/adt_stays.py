@@ -107,8 +107,7 @@ def _stays(messages: "ir.Table") -> "ir.Table":
             rows.day.min(where=(rows.event == "A01") & (order > rows.cancelled)),
         ),
         discharge_date=ibis.coalesce(
-            last("discharge_date", order >= rows.discharged),
-            last("day", rows.event == "A03"),
+            last("discharge_date", order >= rows.discharged), last("day", rows.event == "A03")
         ),
         codes=last("codes", order <= rows.discharged),
         **{event: order.max(where=rows.event == event) for event in ("A01", "A03", "A11", "A13")},

@@ -119,12 +119,7 @@ class _Select:
 
 
 def stage_files(
-    connection: Backend,
-    files: Sequence[tuple[Path, Layout]],
-    scratch: Path,
-    *,
-    name: str,
-    may_repeat: bool = False,
+    connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str, may_repeat: bool = False
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
     """Stage all files of one raw table.
 
