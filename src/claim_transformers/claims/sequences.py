@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from claim_transformers.claims.assembly import PatientCounts, SequenceAssembler
 from claim_transformers.claims.encoded_files import ROWS_PER_BATCH, EncodedFiles, TableInMemory
@@ -80,21 +79,10 @@ class PatientFacts:
         )
 
 
-def write_patients(
-    folder: str | Path,
-    *,
-    salt: str = DEFAULT_SALT,
-    code_columns: Sequence[str] = DEFAULT_CODE_COLUMNS,
-    extract_date: dt.date | None = None,
-    source: str | None = None,
-    without_enrollment: Collection[str] = (),
-    drug_names: Mapping[str, str] | None = None,
-    shards: int | None = None,
-    progress: bool = False,
-    whole: PatientFacts | None = None,
-) -> tuple[PatientCounts, PatientFacts]:
-    """Read the canonical tables of a folder and write its patients table, `patients/SPLIT-NNNNN.parquet`.
+class PatientsWriter:
+    """The patients table of a folder of canonical tables, `patients/SPLIT-NNNNN.parquet`.
 
+    It takes the rows of the tables while these are written ([`begin`], then [`add`]), or reads them from the folder.
     Each visit gets the last day of its claims (`visit_end_day`, see `claims.known`) and, where a table has paid dates,
     the day on which the last of them was paid (`visit_paid_day`); where a table has amounts, their sums.
     The files appear all at once: they are written beside `patients` and renamed, and an older `patients` goes last.
@@ -103,56 +91,19 @@ def write_patients(
         folder (`str` or `Path`): Folder with `claim_line/`, `rx_claim/` and `eligibility/`, each of parquet files.
         salt (`str`, *optional*, defaults to `"claim-transformers"`): Salt of the split, see `split_of`.
         code_columns (`Sequence[str]`, *optional*): Which columns give codes, see `claims.visits`.
-        extract_date (`datetime.date`, *optional*): Day of the extract, which bounds the last day of the data.
-        source (`str`, *optional*): The `data_source` of rows that name none: eligibility of it is that of all claims.
-        without_enrollment (`Collection[str]`, *optional*): Values of `data_source` whose eligibility tells who a
-            patient is and not when the patient was enrolled.
         drug_names (`Mapping[str, str]`, *optional*): NDC of 9 digits (labeler and product) to the ingredient that
             takes the place of the code of a fill: `DRUG/...`.
         shards (`int`, *optional*): About how many shards; more take less memory. The result is the same.
-        progress (`bool`, *optional*, defaults to `False`): Whether to show progress bars.
-        whole (`PatientFacts`, *optional*): What all patients say together, where others are elsewhere.
-
-    Returns:
-        `tuple[PatientCounts, PatientFacts]`: What was written and left out, and what decides about others too.
 
     Raises:
-        ClaimDataError: `E_COLUMN` if a column is missing, `E_KEY_RANGE` if dates or codes are beyond any claims data,
-            `E_NO_TABLE` if the folder has no tables. The message names columns and counts, never a value.
         ValueError: If a name in `code_columns` is unknown or `shards` is not positive.
 
     Examples:
-        >>> write_patients("no/such/folder")
+        >>> with PatientsWriter("no/such/folder") as writer:
+        ...     writer.write()
         Traceback (most recent call last):
             ...
         claim_transformers.codes.errors.ClaimDataError: E_NO_TABLE: expected claim_line/*.parquet, ...
-    """
-    with PatientsWriter(folder, salt=salt, code_columns=code_columns, drug_names=drug_names, shards=shards) as writer:
-        return writer.write(
-            extract_date=extract_date,
-            source=source,
-            without_enrollment=without_enrollment,
-            progress=progress,
-            whole=whole,
-        )
-
-
-class PatientsWriter:
-    """The patients of canonical tables, taken from lines while these are written, or read from the folder.
-
-    Args:
-        folder (`str` or `Path`): As of [`write_patients`], which has the other arguments and what is raised too.
-
-    Examples:
-        >>> import tempfile
-        >>> from claim_transformers.claims.schema import SCHEMAS
-        >>> row = {"patient_id": "P1", "dispensing_date": dt.date(2020, 1, 1), "ndc_code": "1", "data_source": "s"}
-        >>> fills = pa.Table.from_pylist([row], SCHEMAS["rx_claim"])
-        >>> with tempfile.TemporaryDirectory() as folder, PatientsWriter(folder) as writer:
-        ...     writer.begin(pa.array(["P1"]), {"RX"}, num_rows=1)
-        ...     writer.add("rx_claim", fills)
-        ...     writer.write()[0].visits
-        1
     """
 
     def __init__(
@@ -213,10 +164,25 @@ class PatientsWriter:
         extract_date: dt.date | None = None,
         source: str | None = None,
         without_enrollment: Collection[str] = (),
-        progress: bool = False,
         whole: PatientFacts | None = None,
     ) -> tuple[PatientCounts, PatientFacts]:
-        """Write the table, of what was taken or, if nothing was begun, of the claim tables of the folder."""
+        """Write the table, of what was taken or, if nothing was begun, of what the folder has.
+
+        Args:
+            extract_date (`datetime.date`, *optional*): Day of the extract, which bounds the last day of the data.
+            source (`str`, *optional*): The `data_source` of rows that name none, whose eligibility is that of
+                all claims.
+            without_enrollment (`Collection[str]`, *optional*): Values of `data_source` whose eligibility tells who a
+                patient is and not when the patient was enrolled.
+            whole (`PatientFacts`, *optional*): What all patients say together, where others are elsewhere.
+
+        Returns:
+            `tuple[PatientCounts, PatientFacts]`: What was written and left out, and what decides about others too.
+
+        Raises:
+            ClaimDataError: `E_COLUMN` if a column is missing, `E_KEY_RANGE` if dates or codes are beyond any claims
+                data, `E_NO_TABLE` if the folder has no tables. The message names columns and counts, never a value.
+        """
         tables = {
             table: EncodedFiles(sorted(self._folder.glob(f"{table}/*.parquet")), _FIELDS.__contains__)
             for table in (*CLAIM_TABLES, "eligibility")
@@ -231,7 +197,7 @@ class PatientsWriter:
                 )
             self.begin(*_people_of(*claims))
             for table in CLAIM_TABLES:
-                _add_all(self._events[table], table, tables[table], progress)
+                _add_all(self._events[table], tables[table])
         assembler = self._assembler
         assert assembler is not None
         rows, others = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
@@ -242,9 +208,7 @@ class PatientsWriter:
         last_day = find_counted_last_day(every.last_days, extract_date)
         written = self._temporary / "patients"
         written.mkdir()
-        counts = assembler.write(
-            written, rows, extract_date=extract_date, last_day=last_day, is_known=is_known, progress=progress
-        )
+        counts = assembler.write(written, rows, extract_date=extract_date, last_day=last_day, is_known=is_known)
         if (self._folder / "patients").exists():
             (self._folder / "patients").rename(self._temporary / "replaced")
         written.rename(self._folder / "patients")
@@ -261,11 +225,9 @@ def _events_of(
     }
 
 
-def _add_all(events: ClaimLineEvents | RxClaimEvents, table: str, files: EncodedFiles, progress: bool) -> None:
-    with tqdm(total=files.num_rows, desc=table, unit=" rows", disable=not progress) as bar:
-        for batch in files.batches(events.columns(files.column_names)):
-            events.add(batch)
-            bar.update(batch.num_rows)
+def _add_all(events: ClaimLineEvents | RxClaimEvents, files: EncodedFiles) -> None:
+    for batch in files.batches(events.columns(files.column_names)):
+        events.add(batch)
 
 
 def _people_of(claim_lines: EncodedFiles, rx_claims: EncodedFiles) -> tuple[pa.Array, set[str], int]:
@@ -293,14 +255,14 @@ def _facts_of(
 def fold_patients(
     tables: Mapping[str, pa.Table], *, extract_date: dt.date | None, source: str, without_enrollment: Collection[str]
 ) -> pa.Table:
-    """Fold canonical tables of few patients, by name, into the rows that `write_patients` writes, all in memory."""
+    """Fold canonical tables of few patients, by name, into the rows that [`PatientsWriter`] writes, all in memory."""
     *claims, eligibility = (TableInMemory(tables[name]) for name in (*CLAIM_TABLES, "eligibility"))
     patient_ids, visit_types, _num_rows = _people_of(*claims)
     splits = split_numbers(patient_ids, DEFAULT_SALT)
     assembler = SequenceAssembler(patient_ids, splits, sorted(visit_types), None, num_codes=0, shards=1)
     events = _events_of(assembler, resolve_code_columns(DEFAULT_CODE_COLUMNS), {})
     for name, files in zip(CLAIM_TABLES, claims, strict=True):
-        _add_all(events[name], name, files, progress=False)
+        _add_all(events[name], files)
     rows, _ = EligibilityRows.of_batches(eligibility.batches(ELIGIBILITY_COLUMNS), assembler.positions)
     every = _facts_of(assembler, rows, claims, eligibility)
     is_known = _knows_enrollment(assembler, claims, eligibility, source, without_enrollment, every)

@@ -245,10 +245,7 @@ def ingest(
         shutil.rmtree(scratch)
         bar.set_postfix_str("patients")
         has_claims = any(lines.get(name) for name in ("claim_line", "rx_claim"))
-        silent = {staged.name} if any(not table.has_spans for table in staged.tables) else ()
-        patients = None
-        if has_claims:
-            patients, _ = writer.write(extract_date=extract_date, source=staged.name, without_enrollment=silent)
+        patients = _write_patients(writer, staged, extract_date) if has_claims else None
         bar.update()
         report = write_facts(folder, path, staged, ledger, lines, patients, drugs, salt)
     return IngestSummary(Path(out), report, lines, patients)
@@ -293,6 +290,11 @@ def drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None
     if source.publish is not None:
         raise ValueError(f"expected no ndc_directory for {source.name!r}, which has no fills by NDC, found one")
     return read_drug_names(ndc_directory)
+
+
+def _write_patients(writer: PatientsWriter, staged: StagedSource, extract_date: dt.date | None) -> PatientCounts:
+    silent = {staged.name} if any(not table.has_spans for table in staged.tables) else ()
+    return writer.write(extract_date=extract_date, source=staged.name, without_enrollment=silent)[0]
 
 
 def _simulation_of(path: RawLocation) -> dict[str, Any] | None:
