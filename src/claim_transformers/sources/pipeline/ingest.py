@@ -214,10 +214,9 @@ def ingest(
         published: IngestSummary = load_function(registered.publish)(path, out, **given)
         return published
     reader = registered.reader()
-    drug_names = None if drugs is None else drugs.names
     with (
         write_folder(out, overwrite=overwrite) as folder,
-        PatientsWriter(folder, salt=salt, drug_names=drug_names) as writer,
+        PatientsWriter(folder, salt=salt, drug_names=drugs and drugs.names) as writer,
         tqdm(total=6, desc=source, disable=not progress) as bar,
     ):
         scratch = folder / ".scratch"

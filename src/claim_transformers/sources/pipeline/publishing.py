@@ -45,7 +45,7 @@ _SORT_KEYS = {
 
 
 @dataclass(frozen=True)
-class CanonicalLines:
+class _CanonicalLines:
     """Lines of a canonical table in no order, of so many raw rows; and the entries of the ledger that they belong to.
 
     `names` are texts by what stands for them in the plan, `groups` raw table and claim type of each of the `keys`.
@@ -68,7 +68,7 @@ def complete_lines(
     *,
     source: str,
     extract_date: dt.date | None = None,
-) -> CanonicalLines | None:
+) -> _CanonicalLines | None:
     """Give the lines of one canonical table from all screened tables that become it, none where nothing does."""
     becoming = [one for one in screened if one.table.target == target]
     keys, groups = group_entries([one.table for one in becoming], ledger)
@@ -82,10 +82,10 @@ def complete_lines(
         plan = _complete(connection, becoming, target, source, placed, extract_date, is_folded)
     names = {stand_in: file for file, stand_in in stand_ins.items()}
     num_rows = sum(file.num_rows for one in becoming for file in one.table.files)
-    return CanonicalLines(target, plan, keys, groups, names, num_rows, is_folded)
+    return _CanonicalLines(target, plan, keys, groups, names, num_rows, is_folded)
 
 
-def begin_patients(connection: Backend, tables: Sequence[CanonicalLines], patients: PatientsWriter) -> None:
+def begin_patients(connection: Backend, tables: Sequence[_CanonicalLines], patients: PatientsWriter) -> None:
     """Tell the patients table whose lines are about to be published."""
     with engine_errors("finding the patients"):
         ids = fetch(connection, build(_patients_of, *(lines.plan for lines in tables)))["patient_id"].combine_chunks()
@@ -99,7 +99,7 @@ def _patients_of(*lines: ir.Table) -> ir.Table:
 
 def publish_lines(
     connection: Backend,
-    lines: CanonicalLines,
+    lines: _CanonicalLines,
     folder: Path,
     ledger: Ledger,
     also: Callable[[pa.Table], None] | None = None,
