@@ -29,7 +29,7 @@ from claim_transformers.claims.engine import (
     set_limits,
 )
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
-from claim_transformers.claims.sequences import write_patients
+from claim_transformers.claims.sequences import PatientsWriter
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest, write_table
 from claim_transformers.codes.errors import ClaimDataError
@@ -121,6 +121,7 @@ def consolidate(
         raise ClaimDataError("E_NO_FILE", f"expected valid loads in {staging.path.name}, found none")
     with (
         write_folder(out, overwrite=overwrite) as folder,
+        PatientsWriter(folder, salt=salt) as writer,
         tqdm(total=6, desc="consolidate", disable=not progress) as bar,
     ):
         scratch = folder / ".scratch"
@@ -132,7 +133,7 @@ def consolidate(
             traced, staged = _read_sources(connection, staging, exported, scratch, dict(options or {}))
             ledger = Ledger()
             lines = settle_tables(
-                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
+                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date, writer
             )
             _write_provenance(connection, traced, folder / "provenance")
         finally:
@@ -144,9 +145,7 @@ def consolidate(
         source = next(iter(names)) if len(names) == 1 else None
         patients = None
         if has_claims:
-            patients, _ = write_patients(
-                folder, salt=salt, extract_date=extract_date, source=source, without_enrollment=silent
-            )
+            patients, _ = writer.write(extract_date=extract_date, source=source, without_enrollment=silent)
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         manifest = describe_run(staged, lines, patients, salt)
