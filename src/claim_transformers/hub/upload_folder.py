@@ -27,7 +27,7 @@ from claim_transformers.hub.upload_tokenizer import (
     check_tokenizer_config,
     check_vocabulary,
 )
-from claim_transformers.models import claim, recurrent
+from claim_transformers.models import claim
 from claim_transformers.training.scoring.calibration import CALIBRATION_FILE
 from claim_transformers.version import __version__
 
@@ -108,8 +108,7 @@ def _refuse_private_text(path: Path) -> None:
 
 def _own_code() -> dict[str, bytes]:
     """Python files of the model families of the package."""
-    folders = (Path(str(family.__file__)).parent for family in (claim, recurrent))
-    return {path.name: path.read_bytes() for folder in folders for path in folder.glob("*_*.py")}
+    return {path.name: path.read_bytes() for path in Path(str(claim.__file__)).parent.glob("*_*.py")}
 
 
 def _write_manifest(folder: Path) -> None:

@@ -1,7 +1,4 @@
-"""Damaged and hostile checkpoints: what a stranger's files get wrong, said with the file, before anything is built.
-
-Both families have this file, word for word, because the folder of a family is copied as it is beside a checkpoint.
-"""
+"""Damaged and hostile checkpoints: what a stranger's files get wrong, said with the file, before anything is built."""
 
 import dataclasses
 import json
