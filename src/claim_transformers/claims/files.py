@@ -65,16 +65,7 @@ def publish_folder(out: str | Path, *, check: Callable[[Path], None] | None = No
 
 @contextmanager
 def scratch_folder(beside: str | Path) -> Iterator[Path]:
-    """Give a hidden folder beside a path for what is needed for a while; what dead runs left there goes first.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as parent:
-        ...     with scratch_folder(Path(parent) / "rows.duckdb") as folder:
-        ...         inside = folder.is_dir()
-        ...     inside, folder.exists()
-        (True, False)
-    """
+    """Give a hidden folder beside a path for what is needed for a while; what dead runs left there goes first."""
     beside = Path(beside).absolute()
     remove_leftovers(beside)
     folder, lock = _claim_folder(beside)
@@ -140,13 +131,9 @@ def write_file(path: str | Path, content: str | bytes) -> None:
 
 
 def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, nan_to_null: bool = False) -> str:
-    r"""Write JSON as the standard has it, with a line end: other readers refuse `NaN` and `Infinity`.
+    """Write JSON as the standard has it, with a line end: other readers refuse `NaN` and `Infinity`.
 
-    A number that is not finite is refused, or written as `null` where `nan_to_null` says so, such as a rate of
-    nothing.
-
-    Raises:
-        ValueError: If a number is not finite; where it stands is said, not what it is beside.
+    A number that is not finite is refused with its place, or written as `null` where `nan_to_null` says so.
     """
     plain = _finite(content, "", nan_to_null)
     return json.dumps(plain, indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"

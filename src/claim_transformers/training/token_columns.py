@@ -22,15 +22,7 @@ _IntArray = npt.NDArray[np.integer]
 
 @dataclass(frozen=True)
 class RaggedColumn:
-    """One list column: all values of all rows in a row, and how many belong to each.
-
-    Examples:
-        >>> column = RaggedColumn(np.array([5, 6, 7]), np.array([1, 2]))
-        >>> column.pad(fill=0).tolist()
-        [[5, 0], [6, 7]]
-        >>> column.row.tolist(), column.position.tolist()
-        ([0, 1, 1], [0, 0, 1])
-    """
+    """One list column: all values of all rows in a row, and how many belong to each."""
 
     values: _IntArray  # Values of all rows, one row after the other.
     lengths: npt.NDArray[np.int64]  # Number of values of each row.

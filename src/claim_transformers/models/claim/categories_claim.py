@@ -7,20 +7,11 @@ from typing import Any
 class CodeCategories:
     """From a code to its category: the longest prefix in a table, else a fixed number of characters of the code.
 
-    Args:
-        prefixes (`Mapping[str, str]`, *optional*):
-            `SYSTEM/PREFIX` to category; a prefix stands for all its codes. The form of [`to_dict`] is read too.
-        prefix_lengths (`Mapping[str, tuple[str, int]]`, *optional*):
-            System to (name of the categories, number of characters), for systems whose categories are cut, not listed.
-        last_characters (`Mapping[str, Mapping[str, str]]`, *optional*):
-            System to (last character to category), for systems where a code that begins with a digit and holds a
-            letter is told by its end: of HCPCS, `0001F` is a measure. Such a code has no other category.
-        wider (`Mapping[str, str]`, *optional*):
-            Category to a wider one, such as a drug's therapeutic class, to which codes back off; a key that ends with
-            `*` stands for all categories that begin so.
-
-    Raises:
-        ValueError: If an entry is no text of that form, or a length is not positive. The message names the field.
+    `prefixes` are `SYSTEM/PREFIX` to category; the form of [`to_dict`] is read too. `prefix_lengths` are of systems
+    whose categories are cut, not listed: name of the categories and number of characters. `last_characters` are of
+    systems where a code that begins with a digit and holds a letter is told by its end and has no other category: of
+    HCPCS, `0001F` is a measure. `wider` leads from a category to a wider one, such as a drug's therapeutic class, to
+    which codes back off; a key that ends with `*` stands for all categories that begin so.
     """
 
     def __init__(

@@ -29,15 +29,7 @@ class VisitColumns:
 
 
 def load_arrow() -> tuple[ModuleType, ModuleType]:
-    """Import pyarrow where it is used, because a tokenizer that encodes single patients works without it.
-
-    Raises:
-        ImportError: If pyarrow is not installed.
-
-    Examples:
-        >>> [module.__name__ for module in load_arrow()]
-        ['pyarrow', 'pyarrow.compute']
-    """
+    """Import pyarrow where it is used, because a tokenizer that encodes single patients works without it."""
     try:
         import pyarrow
         import pyarrow.compute

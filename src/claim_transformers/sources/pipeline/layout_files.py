@@ -276,14 +276,7 @@ class FileLayout:
         return names
 
     def to_layout(self, file_name: str = "") -> Layout:
-        """Give the layout by which a file is read.
-
-        Args:
-            file_name (`str`, *optional*): Name of the file, for columns that may stand in it.
-
-        Returns:
-            [`sources.pipeline.reading.Layout`]: Its columns, without those that the name of the file holds.
-        """
+        """Give the layout by which a file is read, without the columns that its name holds."""
         found = {name: re.search(pattern, file_name) for name, pattern in self.from_file_name.items()}
         constants = {name: match.group() for name, match in found.items() if match is not None}
         # Only a reader that is driven by its layout files takes others.
@@ -317,25 +310,9 @@ def read_layouts(folder: str | Path) -> dict[str, FileLayout]:
 def find_layout_files(
     path: Path, layouts: Mapping[str, FileLayout], *, expected: str, suffixes: tuple[str, ...] = ("",)
 ) -> dict[str, list[Path]]:
-    """Find the files of each layout by their names.
+    """Find the files of each layout in a folder by their names, both sorted; a file of two layouts is refused.
 
-    Args:
-        path (`Path`): A file, or a folder, whose folders are not searched.
-        layouts (`Mapping[str, FileLayout]`): Layouts by name.
-        expected (`str`): What was expected, with names of files as examples, for the message.
-        suffixes (`tuple[str, ...]`, *optional*): Endings of names that are looked at.
-
-    Returns:
-        `dict[str, list[Path]]`: Files by the name of their layout, both sorted.
-
-    Raises:
-        ClaimDataError: `E_LAYOUT_FILE` if two layouts claim a file, `E_NO_FILE` if no file becomes rows.
-
-    Examples:
-        >>> find_layout_files(Path("/nowhere"), {}, expected="RIF files")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected RIF files, found ...
+    `expected` says with names of files what was expected, for the message where no file becomes rows.
     """
     candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     found: dict[str, list[Path]] = {}

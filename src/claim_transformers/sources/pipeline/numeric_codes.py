@@ -53,17 +53,7 @@ class ColumnFacts:
 def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str], held: pa.Table | None = None) -> ColumnFacts:
     """Refuse a file in which codes or ids came as numbers; tell which columns hold values, and which flags are floats.
 
-    Args:
-        path (`Path`): Parquet file, of its own or of the fields of delimited text.
-        file (`str`): Name for messages.
-        kinds (`Mapping[str, str]`): Kinds of the columns that are read, by their names in the file.
-        held (`pa.Table`, *optional*): All its rows, where they are read already.
-
-    Returns:
-        [`ColumnFacts`]: The columns.
-
-    Raises:
-        ClaimDataError: `E_ID_TYPE` or `E_CODE_TYPE`, with the columns and what was found.
+    `held` are all its rows, where they are read already.
     """
     with pq.ParquetFile(path) as parquet:
         schema = parquet.schema_arrow

@@ -126,23 +126,11 @@ def stage_files(
     name: str,
     may_repeat: bool = False,
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
-    """Stage all files of one raw table.
+    """Stage all files of one raw table: their rows as [`sources.pipeline.contract.StagedTable`] describes them.
 
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        files (`Sequence[tuple[Path, Layout]]`): Files of text, zip, gzip or parquet and how to read them.
-        scratch (`Path`): Folder for unpacked and converted files; it must live as long as the rows are used.
-        name (`str`): Name of the raw table.
-        may_repeat (`bool`, *optional*): Whether two files of different names may have the same content; it is counted.
-
-    Returns:
-        `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as [`sources.pipeline.contract.StagedTable`] describes them, and
-        their files.
-
-    Raises:
-        ClaimDataError: `E_EMPTY_FILE`, `E_ARCHIVE`, `E_ARCHIVE_PATH`, `E_PARQUET`, `E_COLUMN`, `E_LAYOUT`,
-            `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS`, `E_FILE_TWICE` or `E_INPUT`. The message
-            names files and columns, never a cell.
+    `scratch` takes unpacked and converted files and must live as long as the rows are used. With `may_repeat` two
+    files of different names may have the same content, which is counted. A file that cannot be used is refused by its
+    name and its columns, never with a cell.
     """
     if (elsewhere := staging_elsewhere()) is not None:
         return elsewhere(connection, files, name, may_repeat)
