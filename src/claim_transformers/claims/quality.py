@@ -64,6 +64,24 @@ def check_order(first: str, second: str, date_format: DateFormat, *, reason_code
     )
 
 
+def check_span(start: str, end: str, date_format: DateFormat) -> tuple[RowCheck, ...]:
+    """`R_DATE` of an enrolment, which may have no end, and `R_SPAN` where that lies before the start."""
+    return (
+        check_date(start, date_format),
+        check_date(end, date_format, required=False),
+        check_order(start, end, date_format, reason_code="R_SPAN"),
+    )
+
+
+def fix_open_span(end: str, date_format: DateFormat) -> RowCheck:
+    """`F_OPEN_SPAN`: an enrolment ends on a filler."""
+    return RowCheck(
+        "F_OPEN_SPAN",
+        "an enrolment until a filler becomes one without an end",
+        lambda rows: is_filler(rows[end], date_format),
+    )
+
+
 def check_line_number(column: str, *, name: str | None = None, most: int | None = None) -> RowCheck:
     """`R_LINE_NUMBER`: the number of a line is no whole one, or too large; a column may be told by another name."""
     return RowCheck(

@@ -18,16 +18,19 @@ def list_diagnoses(
     codes: Sequence[ir.StringValue],
     poa: Sequence[ir.StringValue] | None = None,
     *,
-    ranks: Sequence[int] | None = None,
+    ranks: Sequence[int | ir.IntegerValue] | None = None,
 ) -> ir.ArrayValue:
     """Put diagnosis columns into one list; the rank is the number of the column, also where an earlier one is empty.
 
-    `ranks` say the number where columns that nothing fills are left out.
+    `ranks` say the number where it is another, such as that of a row which holds one diagnosis.
     """
     flags = poa if poa is not None else [ibis.null("string")] * len(codes)
+    numbers = [
+        ibis.literal(rank, "int8") if isinstance(rank, int) else rank for rank in ranks or range(1, len(codes) + 1)
+    ]
     structs = [
-        ibis.struct({"system": _of_system(system), "code": code, "poa": flag, "rank": ibis.literal(rank, "int8")})
-        for rank, code, flag in zip(ranks or range(1, len(codes) + 1), codes, flags, strict=True)
+        ibis.struct({"system": _of_system(system), "code": code, "poa": flag, "rank": rank})
+        for rank, code, flag in zip(numbers, codes, flags, strict=True)
     ]
     return ibis.array(structs).filter(lambda entry: entry.code.notnull())
 
