@@ -7,6 +7,7 @@ so the next run tells what a dead one left (raw rows, too) from what a living on
 
 import errno
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -96,11 +97,9 @@ def private_umask() -> Iterator[None]:
 
 @contextmanager
 def replacing_file(path: str | Path) -> Iterator[Path]:
-    """Give a hidden file beside `path` to write that replaces it when the block ends well, readable by its owner only.
+    """Give a hidden file beside `path` that replaces it when the block ends well, readable by its owner only.
 
-    Raises:
-        ClaimDataError: `E_WRITE` if the disk is full or cannot be written, `E_MEMORY` if memory is full; the old file
-            stands as it was.
+    Where the disk or memory is full, the old file stands as it was.
     """
     path = Path(path).absolute()
     temporary = path.parent / f".{path.stem}.{_WRITING}-{uuid.uuid4().hex[:12]}{path.suffix}"
@@ -121,13 +120,15 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_file(path: str | Path, content: str | bytes) -> None:
-    """Write a file whole or not at all, readable by its owner only.
-
-    Raises:
-        ClaimDataError: As [`replacing_file`].
-    """
+    """Write a file whole or not at all, readable by its owner only."""
     with replacing_file(path) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file of any size, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, nan_to_null: bool = False) -> str:
@@ -148,11 +149,7 @@ def _make_private(path: str | Path) -> None:
 
 
 def private_folder(path: str | Path) -> Path:
-    """Make a folder that only its owner can enter; one that stands already is left as its owner made it.
-
-    Raises:
-        ClaimDataError: `E_WRITE` if it cannot be made.
-    """
+    """Make a folder that only its owner can enter; one that stands already is left as its owner made it."""
     path = Path(path)
     with write_errors(path):
         _make_parents(path)
@@ -223,11 +220,7 @@ def flush(path: str | Path) -> None:
 
 @contextmanager
 def write_errors(out: str | Path) -> Iterator[None]:
-    """Turn a full or closed disk and full memory into one line with a code.
-
-    Raises:
-        ClaimDataError: `E_WRITE` or `E_MEMORY`.
-    """
+    """Turn a full or closed disk (`E_WRITE`) and full memory (`E_MEMORY`) into one line with a code."""
     try:
         yield
     except OSError as error:

@@ -22,11 +22,7 @@ DAYS_AFTER_DEATH = 30
 @holds_no_rows
 @dataclass(frozen=True)
 class RowCheck:
-    """One fault of a raw row.
-
-    Raises:
-        ValueError: If `reason_code` starts with none of `R_`, `D_`, `W_`, `F_`.
-    """
+    """One fault of a raw row."""
 
     # `R_...` where a failing row goes to quarantine, `D_...` where it is dropped, `W_...` or `F_...` where it stays
     # and is counted.
@@ -99,12 +95,7 @@ def check_future(service_date: Callable[[ir.Table], ir.DateValue], extract_date:
 
 
 def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowCheck, RowCheck]:
-    """`R_BEFORE_BIRTH` and `R_AFTER_DEATH`, on rows that carry the patient's `known_birth_date`, `known_death_date`.
-
-    Examples:
-        >>> [check.reason_code for check in check_life(lambda rows: rows.date)]
-        ['R_BEFORE_BIRTH', 'R_AFTER_DEATH']
-    """
+    """`R_BEFORE_BIRTH` and `R_AFTER_DEATH`, on rows with the patient's `known_birth_date` and `known_death_date`."""
     return (
         RowCheck(
             "R_BEFORE_BIRTH",

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.engine import engine_errors, free_name, is_named, load, quote_name, quote_text
+from claim_transformers.claims.files import file_sha256
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
@@ -213,9 +214,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         f"read_parquet({quote_text(path)}, file_row_number = true, binary_as_string = true, "
         "hive_partitioning = false)",
     )
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    print_of_file = _Fingerprint(digest, path.stat().st_size, 0, 0, 0, 0, has_nul=False)
+    print_of_file = _Fingerprint(file_sha256(path), path.stat().st_size, 0, 0, 0, 0, has_nul=False)
     return select, _describe(path, num_rows, print_of_file, None, names, layout, facts, untidy, fixes, warnings)
 
 
