@@ -25,11 +25,7 @@ def is_allowed(name: str, *, with_code: bool) -> bool:
 
 
 def read_strict_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object as the standard has it: UTF-8, one object, every key once, no NaN, nothing behind it.
-
-    Raises:
-        PushRefusedError: If the file is anything else. The message holds nothing of it.
-    """
+    """Read a JSON object as the standard has it: UTF-8, one object, every key once, no NaN, nothing behind it."""
     try:
         content = json.loads(
             path.read_text(encoding="utf-8"), object_pairs_hook=without_repeats, parse_constant=_refuse_constant

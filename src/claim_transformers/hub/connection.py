@@ -31,12 +31,7 @@ _Answer = TypeVar("_Answer")
 
 
 def retried(request: Callable[[], _Answer]) -> _Answer:
-    """Send a request that may be repeated without harm, again after a wait when the Hub is busy or the line is cut.
-
-    Examples:
-        >>> retried(lambda: "answer")
-        'answer'
-    """
+    """Send a request that may be repeated without harm, again after a wait when the Hub is busy or the line is cut."""
     for attempt in range(_ATTEMPTS - 1):
         try:
             return request()

@@ -44,12 +44,7 @@ _CHECKS: dict[str, Callable[[Path], None]] = {
 
 
 def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[str]:
-    """Copy a saved checkpoint into an empty folder, refusing everything that is not on the list, and write a manifest.
-
-    Raises:
-        PushRefusedError: If the folder holds a file that is not on the list, or an allowed file anything but what a
-            checkpoint of this package needs: see `docs/hub.md`. The message names the file and the kind.
-    """
+    """Copy a saved checkpoint into an empty folder with a manifest, refusing what `docs/hub.md` does not list."""
     source, staging = Path(source), Path(staging)
     _refuse_forbidden_files(source, with_code=with_code)
     for path in sorted(source.iterdir()):

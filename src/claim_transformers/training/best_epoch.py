@@ -18,13 +18,7 @@ _MULTI_LABEL_K = 10
 
 
 def choice_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Compute what epochs are chosen by before the loss; nothing where only the loss can choose.
-
-    Examples:
-        >>> logits = np.array([[2.0, 0.0], [0.0, 2.0]])
-        >>> choice_metrics(EvalPrediction(predictions=logits, label_ids=np.array([0, 1])))
-        {'first': 1.0, 'second': 1.0}
-    """
+    """Compute what epochs are chosen by before the loss; nothing where only the loss can choose."""
     logits, labels = judged_labels(prediction)
     # Two outputs of an amount, whose labels are no classes, are judged by the loss.
     is_class = not np.issubdtype(labels.dtype, np.floating)

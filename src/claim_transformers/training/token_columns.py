@@ -55,12 +55,7 @@ def column_names(features: Features) -> list[str]:
 
 
 def ragged_column(features: Features, name: str) -> RaggedColumn:
-    """Read a list column of tokenised rows.
-
-    Examples:
-        >>> ragged_column([{"input_ids": [3, 4]}, {"input_ids": []}], "input_ids").lengths.tolist()
-        [2, 0]
-    """
+    """Read a list column of tokenised rows."""
     found = column_names(features)
     if name not in found:
         raise KeyError(
@@ -79,12 +74,7 @@ def ragged_column(features: Features, name: str) -> RaggedColumn:
 
 
 def scalar_column(features: Features, name: str) -> npt.NDArray[Any]:
-    """Read a column with one number, or one list of equal length, per row.
-
-    Examples:
-        >>> scalar_column([{"label": 1}, {"label": 0}], "label").tolist()
-        [1, 0]
-    """
+    """Read a column with one number, or one list of equal length, per row."""
     import pyarrow as pa
 
     if isinstance(features, Sequence):

@@ -44,11 +44,7 @@ class CodeCategories:
 
     @classmethod
     def parse(cls, rules: Any) -> "CodeCategories":
-        """Read rules from any of the forms a user may hold: those of `to_dict`, a plain prefix table, or an object.
-
-        Raises:
-            ValueError: If the form is none of these.
-        """
+        """Read rules from any of the forms a user may hold: those of `to_dict`, a plain prefix table, or an object."""
         if rules is None:
             return cls()
         if hasattr(rules, "prefixes") and hasattr(rules, "prefix_lengths"):
@@ -98,11 +94,7 @@ class CodeCategories:
         return self.wider.get(self.wider_category(code) or "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the rules as plain values, sorted, prefixes grouped by system and category to a quarter of their size.
-
-        Returns:
-            `dict`: `prefixes` (system to category to prefixes joined by blanks) and `prefix_lengths`.
-        """
+        """Write the rules as plain values, sorted; prefixes stand by system and category, in a quarter of the room."""
         grouped: dict[str, dict[str, list[str]]] = {}
         for prefix, category in sorted(self.prefixes.items(), key=lambda item: (item[1], item[0])):
             system, _, text = prefix.partition("/")

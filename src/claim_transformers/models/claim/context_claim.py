@@ -30,11 +30,7 @@ def checked_inputs(
     visit_days: Tensor | None,
     attention_mask: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Slots (padding -1), days and validity of tokens from the inputs of a model, refusing what does not fit together.
-
-    Raises:
-        ValueError: If an input is missing or its shape contradicts another one.
-    """
+    """Slots (padding -1), days and validity of tokens from inputs, refused where they do not fit together."""
     if input_ids is not None and inputs_embeds is None:
         shape = tuple(input_ids.shape)
     elif inputs_embeds is not None and input_ids is None:

@@ -106,11 +106,7 @@ def read_history(
 def encode_history(
     history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_visits: int | None
 ) -> dict[str, list[int]]:
-    """Write one patient as `input_ids`, `visit_ids` and `category_ids` of one length, and `visit_days`, one per slot.
-
-    Raises:
-        ValueError: If the visits in view span more days than an int32 holds.
-    """
+    """Write one patient: `input_ids`, `visit_ids` and `category_ids` of one length, `visit_days` of one per slot."""
     visits = history.visits if max_visits is None else history.visits[max(0, len(history.visits) - max_visits) :]
     first_day = visits[0].day if visits else 0
     if visits and visits[-1].day - first_day > MAX_SPAN_DAYS:

@@ -58,11 +58,7 @@ def read_batches(table: Any, columns: Iterable[str]) -> Iterator[Any]:
 
 
 def read_visits(batch: Any, max_visits: int | None, *, mark_principal: bool = False) -> VisitColumns:
-    """Flatten the visits of a batch, join those of one day and type, and keep the most recent.
-
-    Raises:
-        ValueError: If lists of one patient differ in length, a day is null, or a column is absent or of a wrong type.
-    """
+    """Flatten the visits of a batch, join those of one day and type, and keep the most recent."""
     pa, _ = load_arrow()
     if mark_principal and "principal_codes" not in batch.schema.names:
         raise ValueError(no_principal())

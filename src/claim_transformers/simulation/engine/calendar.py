@@ -42,11 +42,7 @@ def season_table(names: list[str]) -> Float:
 
 @dataclass(frozen=True)
 class Calendar:
-    """Whole months between two dates, numbered from zero, with the months before and after them.
-
-    Raises:
-        ValueError: If the window is empty, longer than twenty years or not made of whole months.
-    """
+    """Whole months between two dates, numbered from zero, with the months before and after them."""
 
     start: dt.date  # First day of the window, the first of a month.
     end: dt.date  # Last day of the window, the last of a month.

@@ -29,11 +29,7 @@ _REPEAT = 0.85
 
 @dataclass(frozen=True)
 class Coding:
-    """How a simulation is coded.
-
-    Raises:
-        ValueError: If `icd10_from` is none of them.
-    """
+    """How a simulation is coded."""
 
     version: int  # Version of the simulation.
     icd10_from: str  # ISO date, `"always"` or `"never"`.
@@ -100,11 +96,7 @@ def _check_codes(place: str, system: str, pools: dict[str, str]) -> None:
 
 
 class Icd10Codes:
-    """What stands for the ICD-9 codes of a population where ICD-10 is in force.
-
-    Raises:
-        KeyError: If one of the codes has no ICD-10 code in the data file.
-    """
+    """What stands for the ICD-9 codes of a population where ICD-10 is in force."""
 
     def __init__(self, system: str, icd9: list[str], *, jitter: float = 0.0, seed: int = 0) -> None:
         pools = read_icd10()[system]

@@ -175,12 +175,7 @@ class Versions:
 
 @dataclass(frozen=True)
 class WholeTable:
-    """What is true of a whole raw table, for those who look at the rows of some patients alone.
-
-    Args:
-        id_counts (`tuple[int, int, int]`): Rows with a patient id, such ids, and the most rows that one of them has.
-        shared_claims (`ir.Table`): Hashes (`claim_hash`) of claims that stand under more than one patient.
-    """
+    """What is true of a whole raw table, for those who look at the rows of some patients alone."""
 
     id_counts: tuple[int, int, int]
     shared_claims: ir.Table

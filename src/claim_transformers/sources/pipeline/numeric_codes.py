@@ -33,11 +33,9 @@ _ROWS = 1 << 12
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What the columns of a parquet file hold.
+    """Columns of a parquet file with a value (`filled`), and flags whose values all end in `.0` (`whole`).
 
-    Args:
-        filled (`frozenset[str]`): Columns with a value.
-        whole (`Mapping[str, int]`): Flags whose values all end in `.0`, with the number of those that are text.
+    Of each such flag that is the number of values that are text.
     """
 
     filled: frozenset[str]
