@@ -104,7 +104,7 @@ class ReadEvents:
             return rows
         # A drug that is no service of a visit is a claim of its own, as pharmacies write them.
         is_own = ~name_systems(rows, (_SERVICE,))
-        own = own_claim(rows, claim_of(rows, self.event.name), DRUG_TYPE)
+        own = own_claim(claim_of(rows, self.event.name), DRUG_TYPE)
         return rows.mutate(**{part: ibis.ifelse(is_own, own[part], rows[part]) for part in own})
 
 

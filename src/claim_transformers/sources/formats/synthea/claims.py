@@ -207,7 +207,7 @@ def stage_transactions(rows: ir.Table, files: Sequence[RawFile], encounters: ir.
 
 def _own_drug_claims(rows: ir.Table) -> ir.Table:
     claim = ibis.coalesce(rows.ENCOUNTER, rows.PATIENT) + "-medication"
-    return rows.mutate(**own_claim(rows, claim, DRUG_TYPE))
+    return rows.mutate(**own_claim(claim, DRUG_TYPE))
 
 
 def _staged(
