@@ -463,8 +463,8 @@ class ClaimTokenizer(CarriesCode, ExtendableVocabulary, PatientPadding):
     def _pad_as_asked(self, encoded: Any, is_batch: bool, asked: Mapping[str, Any]) -> BatchEncoding:
         """Pad one example or several, and give tensors, as the keywords of a call say."""
         names = ("max_length", "pad_to_multiple_of", "padding_side", "return_attention_mask")
-        padding = asked.get("padding_strategy", PaddingStrategy.DO_NOT_PAD)
-        batch = self.pad(encoded, padding=padding, **{name: asked.get(name) for name in names})
+        options: dict[str, Any] = {name: asked.get(name) for name in names}
+        batch = self.pad(encoded, padding=asked.get("padding_strategy", PaddingStrategy.DO_NOT_PAD), **options)
         return BatchEncoding(dict(batch), tensor_type=asked.get("return_tensors"), prepend_batch_axis=not is_batch)
 
     def decode_patient(
