@@ -52,42 +52,23 @@ _STAGED = "staged_"
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns of one raw table, by name; order and case do not matter.
+    """Columns of one raw table, by name; order and case do not matter."""
 
-    Args:
-        columns (`tuple[str, ...]`): All columns, in the order of the format.
-        required (`tuple[str, ...]`): Those without which the file cannot be used; others are null where they lack.
-        kinds (`Mapping[str, str]`, *optional*): Of the columns that are read, what they hold: `id`, `code`, `icd`,
-            `flag` and so on, as layout files say. Any other column that holds values is named in the report.
-        aliases (`Mapping[str, str]`, *optional*): Other names of columns, such as those of an older version.
-        delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
-        encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files; or `"latin-1"`.
-        quote (`str`, *optional*, defaults to `'"'`): Around fields; empty if the format has none and `"` is a letter.
-        constants (`Mapping[str, str]`, *optional*): Columns that the file does not hold, such as the year in its name.
-        is_ordered (`bool`, *optional*, defaults to `True`): Whether another order of columns is worth a note.
-        delimiter_advice (`str`, *optional*, defaults to `""`): What a user can do about another delimiter, which
-            stands for `{found}`.
-        positions (`Mapping[str, tuple[int, int]]`, *optional*): First character, from 1 on, and length of the columns
-            of a file of fixed width. A file whose first line names columns is delimited nevertheless.
-        record_lengths (`tuple[int, ...]`, *optional*): Characters of its lines, those of older versions last.
-
-    Examples:
-        >>> Layout(("CLM_ID", "SEGMENT"), ("CLM_ID",)).optional
-        ['SEGMENT']
-    """
-
-    columns: tuple[str, ...]
-    required: tuple[str, ...]
+    columns: tuple[str, ...]  # All, in the order of the format.
+    required: tuple[str, ...]  # Those without which the file cannot be used; others are null where they lack.
+    # What the columns that are read hold, as layout files say. Any other that holds values is named in the report.
     kinds: Mapping[str, str] = field(default_factory=dict)
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)  # Other names, such as those of an older version.
     delimiter: str = ","
-    encoding: str = "utf-8"
-    quote: str = '"'
-    constants: Mapping[str, str] = field(default_factory=dict)
-    is_ordered: bool = True
-    delimiter_advice: str = ""
+    encoding: str = "utf-8"  # Or `"latin-1"`.
+    quote: str = '"'  # Empty if the format has none, so that `"` is a letter.
+    constants: Mapping[str, str] = field(default_factory=dict)  # What the file does not hold, such as a year.
+    is_ordered: bool = True  # Whether another order of columns is worth a note.
+    delimiter_advice: str = ""  # What a user can do about another delimiter, which stands for `{found}`.
+    # First character, from 1 on, and length of the columns of a file of fixed width. A file whose first line names
+    # columns is delimited nevertheless.
     positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    record_lengths: tuple[int, ...] = ()
+    record_lengths: tuple[int, ...] = ()  # Characters of its lines, those of older versions last.
 
     @property
     def optional(self) -> list[str]:
