@@ -25,6 +25,7 @@ from claim_transformers.claims.engine import (
     connect,
     create_view,
     engine_errors,
+    quote_text,
     read_batches,
     set_limits,
 )
@@ -167,11 +168,10 @@ def _export_loads(staging: Staging, loads: Sequence[Load], folder: Path) -> dict
         table = staging.connection.table(stage_table(load.source, load.table))
         rows = table.filter(table.load_id == load.load_id).order_by("row_no")
         rows = rows.select(*staging.raw_columns(load), **{_ROW_NO: table.row_no})
-        quoted = str(target).replace("'", "''")
         with engine_errors(f"reading load {load.load_id}"):
             # The number tells files apart that differ in their line ends alone: their rows are duplicates, counted.
             staging.connection.raw_sql(
-                f"COPY ({staging.connection.compile(rows)}) TO '{quoted}' "
+                f"COPY ({staging.connection.compile(rows)}) TO {quote_text(target)} "
                 f"(FORMAT parquet, KV_METADATA {{load: '{load.load_id}'}})"
             )
     return {_name_load(load): load for load in loads}
@@ -274,7 +274,7 @@ def _trace_lines(lines: ir.Table, target: str, rule: str) -> ir.Table:
     )
 
 
-def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) -> int:
+def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) -> None:
     if untraced := [one.rule for one in traced if one.lines is None]:
         raise RuntimeError(f"expected the lines of every raw table, found none of {', '.join(untraced)}")
     parts = [_trace_lines(one.lines, one.table.target, one.rule) for one in traced if one.lines is not None]
@@ -282,4 +282,4 @@ def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) 
     with engine_errors("writing provenance"):
         ordered = every.order_by(_PROVENANCE_SCHEMA.names)
         batches = read_batches(connection, ordered)
-        return write_table(folder, _PROVENANCE_SCHEMA, (pa.Table.from_batches([batch]) for batch in batches))
+        write_table(folder, _PROVENANCE_SCHEMA, (pa.Table.from_batches([batch]) for batch in batches))
