@@ -34,7 +34,7 @@ import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
-from claim_transformers.claims.sequences import write_patients  # noqa: E402
+from claim_transformers.claims.sequences import PatientsWriter  # noqa: E402
 from claim_transformers.sources.pipeline.ingest import ingest  # noqa: E402
 from speed.history import remember  # noqa: E402
 
@@ -206,7 +206,8 @@ def ingest_whole(raw: Path, out: Path) -> None:
 
 def fold_ours(folder: Path, _out: Path) -> None:
     """Canonical tables to patients, as an ingest does it; they take the place of those that are there."""
-    write_patients(folder, source="synpuf")
+    with PatientsWriter(folder) as writer:
+        writer.write(source="synpuf")
 
 
 STEPS: dict[str, Callable[[Path, Path], None]] = {

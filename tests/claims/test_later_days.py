@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from claims.folding import write_patients
 
 from claim_transformers.claims import patient_files
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
-from claim_transformers.claims.sequences import write_patients
 from claim_transformers.codes.errors import ClaimDataError
 
 EPOCH = dt.date(1970, 1, 1)

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from claims.folding import write_patients
 from claims.timelines_by_ibis import group_visits, order_timelines
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 from claim_transformers.claims import assembly, packing, patient_files
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
-from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS, split_of
 from claim_transformers.claims.visits import CODE_COLUMNS, collect_code_events
 from claim_transformers.codes.errors import ClaimDataError

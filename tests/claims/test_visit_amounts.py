@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from claims.folding import write_patients
 
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA, _RX_CLAIM_SCHEMA
-from claim_transformers.claims.sequences import write_patients
 
 DIAGNOSES = [{"system": "ICD9CM", "code": "4280", "poa": None, "rank": 1}]
 

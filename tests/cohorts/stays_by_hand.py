@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from claims.folding import write_patients
 
 from claim_transformers.claims.schema import SCHEMAS
-from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.store import conform, write_manifest
 
 

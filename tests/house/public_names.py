@@ -91,17 +91,12 @@ def exported() -> set[str]:
 def unused_public_names() -> list[str]:
     """`module.name` of every name that is neither exported nor imported by another file."""
     used, names = used_elsewhere(), exported()
-    # Both model families hold a file word for word; what one of them uses is in the other.
-    of_text: dict[str, set[str]] = defaultdict(set)
-    files = {path: path.read_text(encoding="utf-8") for path in python_files("src") if path.name != "__init__.py"}
-    for path, text in files.items():
-        of_text[text] |= used[module_of(path)]
     found = []
-    for path, text in files.items():
+    for path in (path for path in python_files("src") if path.name != "__init__.py"):
         module = module_of(path)
-        tree = ast.parse(text)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         for name in dict.fromkeys(defined(tree)):
-            if name not in of_text[text] and name not in names and name not in used["*"]:
+            if name not in used[module] and name not in names and name not in used["*"]:
                 found.append(f"{module}.{name}")
     return found
 

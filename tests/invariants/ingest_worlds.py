@@ -15,11 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from claims.folding import write_patients
 from invariants.clean_worlds import FIRST_DAY, HORIZON_DAYS, INDEX_AFTER_DAYS, OUTCOMES, prefix_of
 from invariants.raw_files import RawTable, World, write_table
 
 from claim_transformers.claims.schema import SCHEMAS
-from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.store import open_folder
 from claim_transformers.cohorts import EventDefinition, ReadmissionDefinition, build_cohort
 from claim_transformers.cohorts.event.definition import Criterion, IndexRule, LabelRule

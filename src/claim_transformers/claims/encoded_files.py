@@ -15,7 +15,7 @@ from claim_transformers.claims.packing import dictionary_of
 from claim_transformers.codes.errors import ClaimDataError
 
 # So few that what is made of a batch is small, and takes the memory that the batch before gave back.
-_ROWS_PER_BATCH = 1 << 15
+ROWS_PER_BATCH = 1 << 15
 _LIST = ".list.element."
 _LONGEST_TOLD = 32  # a writer may cut longer strings in its statistics
 
@@ -32,7 +32,7 @@ class EncodedFiles:
     def __bool__(self) -> bool:
         return bool(self.paths)
 
-    def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int = ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """Read some columns, strings as dictionaries.
 
         What the statistics tell is not decoded: a column that holds nothing is nulls without a type, one of one string
@@ -66,7 +66,7 @@ class EncodedFiles:
         """Distinct strings of a column, without null."""
         distinct: pa.Array = pa.array([], pa.string())
         parts: list[pa.Array] = []
-        for batch in self.batches([column], 4 * _ROWS_PER_BATCH):
+        for batch in self.batches([column], 4 * ROWS_PER_BATCH):
             positions, strings = dictionary_of(batch[column])
             # A dictionary can hold strings that no row uses.
             is_used = np.zeros(len(strings) + 1, dtype=bool)
@@ -123,7 +123,7 @@ class TableInMemory(EncodedFiles):
     def __bool__(self) -> bool:
         return bool(self.num_rows)
 
-    def batches(self, columns: Sequence[str], max_rows: int = _ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], max_rows: int = ROWS_PER_BATCH) -> Iterator[pa.RecordBatch]:
         """The rows, with some columns."""
         yield from self._table.select(columns).to_batches()
 

@@ -65,17 +65,8 @@ def connect(
 
     What does not fit into `memory_limit`, such as `"2GB"`, is spilled; the process itself may use about a fifth more.
     `None` is what DuckDB takes by itself, four fifths of the machine. Of `threads` there are by themselves as many as
-    have 250 MB of it each, at most all cores.
-    Without `spill_folder` it goes to a folder of the owner alone in the system's temporary one, which vanishes with
-    the connection; the next one removes those of runs that were killed.
-
-    Raises:
-        ValueError: If `threads` is below 1 or `memory_limit` is not understood by DuckDB.
-
-    Examples:
-        >>> connection = connect(memory_limit="300MB")
-        >>> connection.raw_sql("SELECT current_setting('threads')").fetchall()
-        [(1,)]
+    have 250 MB of it each, at most all cores. Without `spill_folder` it goes to a folder of the owner alone in the
+    system's temporary one, which vanishes with the connection; the next one removes those of runs that were killed.
     """
     if threads is not None and threads < 1:
         raise ValueError(f"expected threads >= 1, found {threads}")
@@ -137,15 +128,7 @@ def own_scratch() -> AbstractContextManager[Path]:
 def engine_errors(step: str) -> Iterator[None]:
     """Turn DuckDB's errors into [`ClaimDataError`], because DuckDB quotes cell values in its messages.
 
-    Raises:
-        ClaimDataError: `E_WRITE` if the disk is full, `E_MEMORY` if memory is, else `E_ENGINE`.
-
-    Examples:
-        >>> with engine_errors("counting"):
-        ...     _ = connect(threads=1).raw_sql("SELECT CAST('P17' AS INTEGER)").fetchall()
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_ENGINE: ConversionException while counting: ...
+    It is `E_WRITE` if the disk is full, `E_MEMORY` if memory is, else `E_ENGINE`.
     """
     import duckdb
 

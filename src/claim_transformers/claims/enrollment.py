@@ -30,10 +30,6 @@ class Enrollment:
 
     Sexes are positions in `SEXES`, -1 unknown; days are since 1970-01-01, `NULL_DAY` unknown or alive. `is_known` says
     whether a source tells when the patient was enrolled, so that no span is none and not unknown.
-
-    Examples:
-        >>> merge_eligibility(EligibilityRows.empty(), num_patients=2).span_offsets.tolist()
-        [0, 0, 0]
     """
 
     sexes: Integers

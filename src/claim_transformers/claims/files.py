@@ -7,6 +7,7 @@ so the next run tells what a dead one left (raw rows, too) from what a living on
 
 import errno
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -65,16 +66,7 @@ def publish_folder(out: str | Path, *, check: Callable[[Path], None] | None = No
 
 @contextmanager
 def scratch_folder(beside: str | Path) -> Iterator[Path]:
-    """Give a hidden folder beside a path for what is needed for a while; what dead runs left there goes first.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as parent:
-        ...     with scratch_folder(Path(parent) / "rows.duckdb") as folder:
-        ...         inside = folder.is_dir()
-        ...     inside, folder.exists()
-        (True, False)
-    """
+    """Give a hidden folder beside a path for what is needed for a while; what dead runs left there goes first."""
     beside = Path(beside).absolute()
     remove_leftovers(beside)
     folder, lock = _claim_folder(beside)
@@ -105,11 +97,9 @@ def private_umask() -> Iterator[None]:
 
 @contextmanager
 def replacing_file(path: str | Path) -> Iterator[Path]:
-    """Give a hidden file beside `path` to write that replaces it when the block ends well, readable by its owner only.
+    """Give a hidden file beside `path` that replaces it when the block ends well, readable by its owner only.
 
-    Raises:
-        ClaimDataError: `E_WRITE` if the disk is full or cannot be written, `E_MEMORY` if memory is full; the old file
-            stands as it was.
+    Where the disk or memory is full, the old file stands as it was.
     """
     path = Path(path).absolute()
     temporary = path.parent / f".{path.stem}.{_WRITING}-{uuid.uuid4().hex[:12]}{path.suffix}"
@@ -130,23 +120,21 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_file(path: str | Path, content: str | bytes) -> None:
-    """Write a file whole or not at all, readable by its owner only.
-
-    Raises:
-        ClaimDataError: As [`replacing_file`].
-    """
+    """Write a file whole or not at all, readable by its owner only."""
     with replacing_file(path) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file of any size, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def to_json(content: Any, *, indent: int | None = 1, sort_keys: bool = False, nan_to_null: bool = False) -> str:
-    r"""Write JSON as the standard has it, with a line end: other readers refuse `NaN` and `Infinity`.
+    """Write JSON as the standard has it, with a line end: other readers refuse `NaN` and `Infinity`.
 
-    A number that is not finite is refused, or written as `null` where `nan_to_null` says so, such as a rate of
-    nothing.
-
-    Raises:
-        ValueError: If a number is not finite; where it stands is said, not what it is beside.
+    A number that is not finite is refused with its place, or written as `null` where `nan_to_null` says so.
     """
     plain = _finite(content, "", nan_to_null)
     return json.dumps(plain, indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False) + "\n"
@@ -161,11 +149,7 @@ def _make_private(path: str | Path) -> None:
 
 
 def private_folder(path: str | Path) -> Path:
-    """Make a folder that only its owner can enter; one that stands already is left as its owner made it.
-
-    Raises:
-        ClaimDataError: `E_WRITE` if it cannot be made.
-    """
+    """Make a folder that only its owner can enter; one that stands already is left as its owner made it."""
     path = Path(path)
     with write_errors(path):
         _make_parents(path)
@@ -236,11 +220,7 @@ def flush(path: str | Path) -> None:
 
 @contextmanager
 def write_errors(out: str | Path) -> Iterator[None]:
-    """Turn a full or closed disk and full memory into one line with a code.
-
-    Raises:
-        ClaimDataError: `E_WRITE` or `E_MEMORY`.
-    """
+    """Turn a full or closed disk (`E_WRITE`) and full memory (`E_MEMORY`) into one line with a code."""
     try:
         yield
     except OSError as error:

@@ -15,12 +15,7 @@ _KINDS = (
 
 
 def no_claims(folder: Path) -> str:
-    """Say what a file or folder is that holds no ingested claims, and what to give instead.
-
-    Examples:
-        >>> no_claims(Path(__file__))
-        'found a file: ingest it first, and give the folder that this makes'
-    """
+    """Say what a file or folder is that holds no ingested claims, and what to give instead."""
     if not folder.is_dir():
         return "found a file: ingest it first, and give the folder that this makes"
     for mark, what, cure in _KINDS:

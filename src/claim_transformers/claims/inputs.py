@@ -16,13 +16,9 @@ _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 def check_inputs(path: str | Path) -> Path:
-    """Refuse a path that is, or a folder that holds, what cannot be read as a file.
+    """Refuse as `E_INPUT` a path that is, or a folder that holds, what cannot be read as a file.
 
     A path that is not there passes, because its reader knows what it lacks. Hidden entries are not looked at.
-
-    Raises:
-        ClaimDataError: `E_INPUT` for a link that leads nowhere, a pipe, a socket, a device, or a file or folder that
-            may not be read.
     """
     path = Path(path)
     inside = path.rglob("*") if path.is_dir() else ()

@@ -35,12 +35,7 @@ def find_last_day(last_days: Integers, extract_date: dt.date | None = None) -> i
 
 
 def find_counted_last_day(patients: Mapping[int, int], extract_date: dt.date | None = None) -> int:
-    """Find the last day of the data as [`find_last_day`] does, from how many patients have each last day.
-
-    Examples:
-        >>> find_counted_last_day({17_000: 2, 16_900: 1, 33_000: 1})
-        17000
-    """
+    """Find the last day of the data as [`find_last_day`] does, from how many patients have each last day."""
     num_patients = sum(patients.values())
     missing = min(max(_MIN_PATIENTS, -(-num_patients // _PATIENTS_PER_WITNESS)), num_patients)
     for day in sorted(patients, reverse=True):
@@ -70,11 +65,7 @@ def write_day(day: int) -> str | None:
 
 
 def last_day_of(folder: IngestedFolder) -> int:
-    """The last day of the data of an ingested folder, in days since 1970-01-01.
-
-    Raises:
-        ClaimDataError: `E_LAST_DAY`, if the folder does not say it.
-    """
+    """The last day of the data of an ingested folder, in days since 1970-01-01; `E_LAST_DAY` if it is not said."""
     written = (folder.manifest.get("patients") or {}).get("last_day")
     if written is None:
         raise ClaimDataError(

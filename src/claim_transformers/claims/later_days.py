@@ -17,11 +17,6 @@ def pack_later(visits: VisitKeys, later_days: Integers) -> tuple[Keys, Integers]
     """Pack visits with the days until the later day, where there is one, and tell the patient of each key.
 
     The lines of a claim stand together and mostly share both, so most rows repeat the row before and are left out.
-
-    Examples:
-        >>> zero, paid = np.zeros(4, np.int64), np.array([30, 30, NULL_DAY, 31])
-        >>> pack_later(VisitKeys(zero.astype(np.uint64), zero, zero), paid)[0].tolist()
-        [30, 31]
     """
     is_repeat = visits.is_repeat.copy()
     is_repeat[1:] &= later_days[1:] == later_days[:-1]
@@ -31,14 +26,7 @@ def pack_later(visits: VisitKeys, later_days: Integers) -> tuple[Keys, Integers]
 
 
 def paid_days_of(timelines: TimelineArrays, visits: Keys, keys: Keys) -> Integers:
-    """The day on which the last claim behind each visit was paid. The keys given are sorted in place.
-
-    Examples:
-        >>> from claim_transformers.claims.packing import pack_keys, unpack_keys
-        >>> visits = pack_keys(np.array([0, 0]), np.array([5, 9]), np.array([0, 0]))
-        >>> paid_days_of(unpack_keys(visits.copy()), visits, visits[[0, 0]] | np.array([25, 16], np.uint64)).tolist()
-        [30, -2147483648]
-    """
+    """The day on which the last claim behind each visit was paid. The keys given are sorted in place."""
     delays = _last_delays(visits, keys)
     return np.where(delays < 0, NULL_DAY, timelines.visit_days + delays).astype(np.int32)
 

@@ -147,11 +147,7 @@ class Ledger:
             )
 
     def check_conservation(self) -> None:
-        """Raise unless every entry adds up.
-
-        Raises:
-            ClaimDataError: `E_CONSERVATION` with the numbers of the entries that do not.
-        """
+        """Raise `E_CONSERVATION` with the numbers of the entries that do not add up."""
         broken = [
             f"{entry.source_file}, {entry.claim_type}: {show_count(entry.rows_in)} rows in, but "
             f"{show_count(entry.rows_out)} out + {show_count(entry.num_quarantined)} quarantined + "

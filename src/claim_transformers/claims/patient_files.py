@@ -137,19 +137,6 @@ class PatientFiles:
 
     Parts are collected until a row group is full, so the bytes depend on the patients alone and not on the shards they
     come from. A split without patients gets one file without rows, with the columns of `nobody`.
-
-    Examples:
-        >>> import tempfile
-        >>> from claim_transformers.claims.enrollment import EligibilityRows, merge_eligibility
-        >>> from claim_transformers.claims.packing import unpack_keys
-        >>> nothing = pa.array([], pa.string())
-        >>> names = PatientNames(nothing, nothing, nothing, {})
-        >>> nobody = merge_eligibility(EligibilityRows.empty(), 0)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with PatientFiles(Path(folder), "train", nobody, names, unpack_keys(np.empty(0, np.uint64))) as files:
-        ...         pass
-        ...     [path.name for path in Path(folder).iterdir()]
-        ['train-00000.parquet']
     """
 
     def __init__(

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import MEMORY_LIMIT, connect, engine_errors, own_scratch, view_table
+from claim_transformers.claims.engine import (
+    MEMORY_LIMIT,
+    connect,
+    engine_errors,
+    own_scratch,
+    quote_text,
+    view_table,
+)
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.planning import to_sql
 from claim_transformers.claims.schema import SCHEMAS
@@ -55,9 +62,9 @@ def cut_by_patient(
     part = (patient.hash() % num_parts + num_parts) % num_parts
     folder = scratch / "cut"
     with engine_errors("cutting rows by patient"):
-        sql, target = to_sql(connection, rows.mutate(part.name(_PART))), str(folder).replace("'", "''")
+        sql = to_sql(connection, rows.mutate(part.name(_PART)))
         connection.raw_sql(
-            f"COPY ({sql}) TO '{target}' (FORMAT parquet, PARTITION_BY ({_PART}), OVERWRITE_OR_IGNORE true)"
+            f"COPY ({sql}) TO {quote_text(folder)} (FORMAT parquet, PARTITION_BY ({_PART}), OVERWRITE_OR_IGNORE true)"
         )
     for path in sorted(folder.glob(f"{_PART}=*/*.parquet")):
         yield int(path.parent.name.removeprefix(f"{_PART}=")), path.read_bytes()

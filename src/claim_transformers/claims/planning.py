@@ -44,13 +44,10 @@ class _NoKeyError(Exception):
 
 
 class _Step:
-    """A function that gives a table, and what it is called with; the expression is built when it is asked for.
+    """A function that gives a table; the expression is built when it is asked for.
 
-    Args:
-        call (`Callable[[], ir.Table]`): Builds the expression.
-        key (`str`): Tells the step from any other.
-        lasts (`bool`): Whether it is the same step in another process, and holds nothing of rows.
-        write (`Callable[[], str]`, *optional*): Writes its SQL, in place of compiling the expression.
+    `key` tells it from any other step; one that `lasts` is the same in another process and holds nothing of rows.
+    `write` writes its SQL, in place of compiling the expression.
     """
 
     def __init__(

@@ -22,11 +22,7 @@ DAYS_AFTER_DEATH = 30
 @holds_no_rows
 @dataclass(frozen=True)
 class RowCheck:
-    """One fault of a raw row.
-
-    Raises:
-        ValueError: If `reason_code` starts with none of `R_`, `D_`, `W_`, `F_`.
-    """
+    """One fault of a raw row."""
 
     # `R_...` where a failing row goes to quarantine, `D_...` where it is dropped, `W_...` or `F_...` where it stays
     # and is counted.
@@ -64,6 +60,24 @@ def check_order(first: str, second: str, date_format: DateFormat, *, reason_code
     )
 
 
+def check_span(start: str, end: str, date_format: DateFormat) -> tuple[RowCheck, ...]:
+    """`R_DATE` of an enrolment, which may have no end, and `R_SPAN` where that lies before the start."""
+    return (
+        check_date(start, date_format),
+        check_date(end, date_format, required=False),
+        check_order(start, end, date_format, reason_code="R_SPAN"),
+    )
+
+
+def fix_open_span(end: str, date_format: DateFormat) -> RowCheck:
+    """`F_OPEN_SPAN`: an enrolment ends on a filler."""
+    return RowCheck(
+        "F_OPEN_SPAN",
+        "an enrolment until a filler becomes one without an end",
+        lambda rows: is_filler(rows[end], date_format),
+    )
+
+
 def check_line_number(column: str, *, name: str | None = None, most: int | None = None) -> RowCheck:
     """`R_LINE_NUMBER`: the number of a line is no whole one, or too large; a column may be told by another name."""
     return RowCheck(
@@ -81,12 +95,7 @@ def check_future(service_date: Callable[[ir.Table], ir.DateValue], extract_date:
 
 
 def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowCheck, RowCheck]:
-    """`R_BEFORE_BIRTH` and `R_AFTER_DEATH`, on rows that carry the patient's `known_birth_date`, `known_death_date`.
-
-    Examples:
-        >>> [check.reason_code for check in check_life(lambda rows: rows.date)]
-        ['R_BEFORE_BIRTH', 'R_AFTER_DEATH']
-    """
+    """`R_BEFORE_BIRTH` and `R_AFTER_DEATH`, on rows with the patient's `known_birth_date` and `known_death_date`."""
     return (
         RowCheck(
             "R_BEFORE_BIRTH",

@@ -26,11 +26,7 @@ def split_of(
 def split_numbers(
     patient_ids: pa.Array | pa.ChunkedArray, salt: str = DEFAULT_SALT, train: float = 0.8, validation: float = 0.1
 ) -> np.ndarray:
-    """Do what `split_of` does and answer with positions in `SPLITS`, which sort and compare faster than names.
-
-    Raises:
-        ValueError: If a share is negative, the two shares exceed 1, or an id is null.
-    """
+    """Do what `split_of` does and answer with positions in `SPLITS`, which sort and compare faster than names."""
     if min(train, validation) < 0 or train + validation > 1 + 1e-9:
         raise ValueError(
             f"expected shares of at least 0 that sum to at most 1, found train={train} and validation={validation}"

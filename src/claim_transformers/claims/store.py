@@ -9,7 +9,7 @@ Rows are sorted and row groups have a fixed size, so equal input in any order gi
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,12 +121,14 @@ class _TableWriter:
         *,
         rows_per_group: int = ROWS_PER_GROUP,
         rows_per_part: int = _ROWS_PER_PART,
+        also: Callable[[pa.Table], None] | None = None,
     ) -> None:
         self.folder = folder
         self.schema = schema
         self.num_rows = 0
         self._rows_per_group = rows_per_group
         self._rows_per_part = rows_per_part
+        self._also = also
         self._pending: list[pa.Table] = []
         self._num_pending = 0
         self._writer: pq.ParquetWriter | None = None
@@ -157,6 +159,8 @@ class _TableWriter:
     def _write_group(self, rows: pa.Table) -> None:
         # A dictionary that grew over earlier batches would leave its history in the bytes.
         rows = conform(rows, self.schema)
+        if self._also is not None:
+            self._also(rows)
         if self._writer is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f"part-{self._num_parts:05d}.parquet"
@@ -222,9 +226,11 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=pa.schema(held))
 
 
-def write_table(folder: Path, schema: pa.Schema, batches: Iterable[pa.Table]) -> int:
-    """Write batches that are sorted already as one table of the folder."""
-    with _TableWriter(folder, schema) as writer:
+def write_table(
+    folder: Path, schema: pa.Schema, batches: Iterable[pa.Table], also: Callable[[pa.Table], None] | None = None
+) -> int:
+    """Write batches that are sorted already as one table of the folder; `also` gets the rows too."""
+    with _TableWriter(folder, schema, also=also) as writer:
         for batch in batches:
             writer.write(batch)
     return writer.num_rows

@@ -65,15 +65,7 @@ def amount_days(num_diagnoses: Integers, header_days: Integers, line_days: Integ
 
 
 def amounts_of(visits: Keys, rows: "npt.NDArray[np.uint64]") -> tuple[Mapping[str, Cents], int]:
-    """Cents of each visit by name of its column, and how many visits have amounts and no code, so that they are lost.
-
-    Examples:
-        >>> cents = np.stack([np.array([1, 2, 4]), np.full(3, NULL_CENTS)])
-        >>> rows = sum_runs(np.array([5, 7, 5], np.uint64), cents, np.arange(3))
-        >>> found, lost = amounts_of(np.array([5, 9], np.uint64), rows)
-        >>> found["visit_amount"].tolist(), lost
-        ([5, -9223372036854775808], 1)
-    """
+    """Cents of each visit by name of its column, and how many visits with amounts are lost for want of a code."""
     rows = rows.reshape(-1, _ROW_WIDTH)
     rows = rows[np.argsort(rows[:, 0])]
     starts = np.flatnonzero(np.append(True, rows[1:, 0] != rows[:-1, 0])[: len(rows)])

@@ -19,12 +19,7 @@ PHARMACY = "RX"
 
 @dataclass(frozen=True)
 class CodeColumn:
-    """Where the codes of one kind stand in the canonical tables, and which date they carry.
-
-    Examples:
-        >>> CODE_COLUMNS["hcpcs"].date
-        'claim_line_start_date'
-    """
+    """Where the codes of one kind stand in the canonical tables, and which date they carry."""
 
     name: str  # Name of the choice in `code_columns`.
     table: Literal["claim_line", "rx_claim"]  # `"claim_line"` or `"rx_claim"`.

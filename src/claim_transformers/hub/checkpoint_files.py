@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from claim_transformers.claims.files import file_sha256 as file_sha256
 from claim_transformers.hub.errors import PushRefusedError
+from claim_transformers.models.claim.damage_claim import without_repeats
 from claim_transformers.training.manifests import MANIFEST_NAME as MANIFEST_NAME
-from claim_transformers.training.manifests import file_sha256 as file_sha256
 
 CARD_NAME = "README.md"
 _WEIGHT_FILES = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json")
@@ -24,14 +25,10 @@ def is_allowed(name: str, *, with_code: bool) -> bool:
 
 
 def read_strict_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object as the standard has it: UTF-8, one object, every key once, no NaN, nothing behind it.
-
-    Raises:
-        PushRefusedError: If the file is anything else. The message holds nothing of it.
-    """
+    """Read a JSON object as the standard has it: UTF-8, one object, every key once, no NaN, nothing behind it."""
     try:
         content = json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=_each_once, parse_constant=_refuse_constant
+            path.read_text(encoding="utf-8"), object_pairs_hook=without_repeats, parse_constant=_refuse_constant
         )
     except (ValueError, RecursionError):
         # Without the cause: it shows the text around the place.
@@ -44,14 +41,6 @@ def read_strict_json(path: Path) -> dict[str, Any]:
 def refusal(path: Path, expected: str, found: str, cure: str) -> PushRefusedError:
     """The error of a file that holds something else than a checkpoint needs."""
     return PushRefusedError(f"expected {expected} in {path.name!r}, found {found}: {cure}")
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object without repeated keys, of which a reader would see the last alone."""
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise ValueError("expected every key once, found some again")
-    return content
 
 
 def _refuse_constant(_: str) -> None:

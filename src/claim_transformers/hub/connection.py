@@ -31,12 +31,7 @@ _Answer = TypeVar("_Answer")
 
 
 def retried(request: Callable[[], _Answer]) -> _Answer:
-    """Send a request that may be repeated without harm, again after a wait when the Hub is busy or the line is cut.
-
-    Examples:
-        >>> retried(lambda: "answer")
-        'answer'
-    """
+    """Send a request that may be repeated without harm, again after a wait when the Hub is busy or the line is cut."""
     for attempt in range(_ATTEMPTS - 1):
         try:
             return request()
@@ -87,18 +82,7 @@ def explained(repo_id: str) -> Iterator[None]:
 def last_commit(
     api: HfApi, repo_id: str, *, private: bool, repo_type: str = "model", revision: str | None = None
 ) -> str:
-    """Read the last commit of a branch, and stop a private push at a repository that everyone can read.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> public = SimpleNamespace(repo_info=lambda *_, **__: SimpleNamespace(private=False, sha="0" * 40))
-        >>> len(last_commit(public, "organisation/model", private=False))
-        40
-        >>> last_commit(public, "organisation/model", private=True)
-        Traceback (most recent call last):
-        claim_transformers.hub.errors.PushRefusedError: E_PUSH_REFUSED: expected a private repository, found
-        'organisation/model' to be public: make it private, or pass private=False
-    """
+    """Read the last commit of a branch, and stop a private push at a repository that everyone can read."""
     info = retried(lambda: api.repo_info(repo_id, repo_type=repo_type, revision=revision))
     if private and not info.private:
         raise PushRefusedError(

@@ -43,15 +43,8 @@ class _ClaimPipeline(Pipeline):
     def __call__(self, inputs: Any, *_: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Answer for one patient, for each of a list or table, or, over a stream, for one after the other.
 
-        Args:
-            inputs (`Mapping`, `list`, `pyarrow.Table`, `datasets.Dataset`, iterable or `str`):
-                A patient, or many: dictionaries, rows of the patients table, or rows of `tokenize_dataset`. Text is
-                what `tokenizer.decode` writes.
-            batch_size (`int`, *optional*): Patients at a time; 32 where the pipeline was not made with another.
-            **kwargs: Parameters of the pipeline, such as `top_k`.
-
-        Returns:
-            One answer, a list of them, or an iterator where `inputs` is one.
+        A patient is a dictionary, a row of the patients table or of `tokenize_dataset`, or the text that
+        `tokenizer.decode` writes. There are 32 at a time unless `batch_size` says otherwise.
         """
         if not (hasattr(inputs, "__iter__") or hasattr(inputs, "column_names")):
             raise ValueError(f"expected a patient, or patients, found {type(inputs).__name__}")

@@ -59,16 +59,7 @@ def save_with_code(
 
 
 def drop_code(folder: str | Path) -> None:
-    """Take the entries that point to Python files out of a saved checkpoint; the installed package runs it then.
-
-    Examples:
-        >>> import json, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "config.json").write_text('{"auto_map": {"AutoModel": "modeling.Model"}, "depth": 2}')
-        ...     drop_code(folder)
-        ...     json.loads(Path(folder, "config.json").read_text())
-        {'depth': 2}
-    """
+    """Take the entries that point to Python files out of a saved checkpoint; the installed package runs it then."""
     for name in ("config.json", "tokenizer_config.json"):
         path = Path(folder, name)
         if path.is_file():

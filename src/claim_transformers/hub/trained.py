@@ -17,7 +17,7 @@ from claim_transformers.hub.push import push_folder
 from claim_transformers.models.claim.carried_code_claim import add_code
 
 _ADAPTER = "adapter_config.json"
-# The one family whose files import one another alone.
+# The family whose models travel with their files when a trainer shares them.
 _WITH_CODE = "claim"
 # The trainer goes on when the Hub does not answer in the middle of a run, and ends when something private would leave.
 HUB_ERROR = HubError

@@ -27,7 +27,7 @@ from claim_transformers.hub.upload_tokenizer import (
     check_tokenizer_config,
     check_vocabulary,
 )
-from claim_transformers.models import claim, recurrent
+from claim_transformers.models import claim
 from claim_transformers.training.scoring.calibration import CALIBRATION_FILE
 from claim_transformers.version import __version__
 
@@ -44,12 +44,7 @@ _CHECKS: dict[str, Callable[[Path], None]] = {
 
 
 def stage(source: str | Path, staging: str | Path, *, with_code: bool) -> list[str]:
-    """Copy a saved checkpoint into an empty folder, refusing everything that is not on the list, and write a manifest.
-
-    Raises:
-        PushRefusedError: If the folder holds a file that is not on the list, or an allowed file anything but what a
-            checkpoint of this package needs: see `docs/hub.md`. The message names the file and the kind.
-    """
+    """Copy a saved checkpoint into an empty folder with a manifest, refusing what `docs/hub.md` does not list."""
     source, staging = Path(source), Path(staging)
     _refuse_forbidden_files(source, with_code=with_code)
     for path in sorted(source.iterdir()):
@@ -108,8 +103,7 @@ def _refuse_private_text(path: Path) -> None:
 
 def _own_code() -> dict[str, bytes]:
     """Python files of the model families of the package."""
-    folders = (Path(str(family.__file__)).parent for family in (claim, recurrent))
-    return {path.name: path.read_bytes() for folder in folders for path in folder.glob("*_*.py")}
+    return {path.name: path.read_bytes() for path in Path(str(claim.__file__)).parent.glob("*_*.py")}
 
 
 def _write_manifest(folder: Path) -> None:

@@ -38,11 +38,7 @@ _Tensors: TypeAlias = dict[str, tuple[list[int], bool]]
 
 
 def check_config(path: Path) -> PreTrainedModel | None:
-    """Give the model that a `config.json` describes, without storage, or stop at what its class does not have.
-
-    Raises:
-        PushRefusedError: If the model is not of this package, or there is anything beside what its class saves.
-    """
+    """Give the model that a `config.json` describes, without storage, or stop at what its class does not have."""
     content = read_strict_json(path)
     config_class = _CONFIGS.get(str(content.get("model_type")))
     if config_class is None:
@@ -68,11 +64,7 @@ def check_config(path: Path) -> PreTrainedModel | None:
 
 
 def check_calibration(path: Path) -> None:
-    """Stop at a calibration that is more than two numbers: the steps of a curve are the risks of single patients.
-
-    Raises:
-        PushRefusedError: If it has another method or key, no numbers, or is of other weights.
-    """
+    """Stop at a calibration that is more than two numbers: the steps of a curve are the risks of single patients."""
     keys = {method: {*names, "method", "weights"} for method, names in NUMBERS.items() if method != "isotonic"}
     content = read_strict_json(path)
     method = content.get("method")
@@ -116,12 +108,7 @@ def _is_number(value: Any) -> bool:
 
 
 def check_weights(folder: Path, model: PreTrainedModel | None) -> None:
-    """Stop at weights with a tensor, a shape or a remark that the class of the model does not have.
-
-    Raises:
-        PushRefusedError: If there is anything beside the tensors of the class, one of them is missing, or a weight is
-            not finite.
-    """
+    """Stop at weights with a tensor, a shape or a remark that the class of the model does not have, and at fewer."""
     paths = sorted(folder.glob("*.safetensors"))
     index = folder / "model.safetensors.index.json"
     if not paths and not index.is_file():

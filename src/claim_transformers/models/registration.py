@@ -31,7 +31,6 @@ from claim_transformers.models.claim.names_claim import (
 
 _AUTO = "transformers.models.auto"
 _CLAIM = "claim_transformers.models.claim"
-_RECURRENT = "claim_transformers.models.recurrent"
 _PIPELINES, _PEFT = "transformers.pipelines", "peft.utils.constants"
 # A room above, which is told by its name: rooms import downwards.
 _OUR_PIPELINES = "claim_transformers.hub.pipelines"
@@ -61,8 +60,8 @@ _FAMILIES = (
         },
     ),
     _Family(
-        f"{_RECURRENT}.configuration_recurrent",
-        f"{_RECURRENT}.modeling_recurrent",
+        f"{_CLAIM}.configuration_recurrent",
+        f"{_CLAIM}.modeling_recurrent",
         "RecurrentConfig",
         {"AutoModel": "RecurrentModel", "AutoModelForSequenceClassification": "RecurrentForSequenceClassification"},
     ),

@@ -50,11 +50,7 @@ class Stageable:
 
 @dataclass(frozen=True)
 class Source:
-    """A raw format. One of `read` and `publish` is given.
-
-    Raises:
-        ValueError: If not exactly one of `read` and `publish` is given.
-    """
+    """A raw format. One of `read` and `publish` is given."""
 
     name: str  # What a user calls it, such as `"cms-rif"`.
     help: str  # What it is, in one line.
@@ -125,11 +121,7 @@ def _read_own_layouts(folder: Path) -> dict[str, FileLayout]:
 
 
 def sources() -> Mapping[str, Source]:
-    """List the sources by name, in alphabetical order, one for each folder of `sources/formats`.
-
-    Raises:
-        ValueError: If a folder registers no `SOURCE`, or two of them the same name.
-    """
+    """List the sources by name, in alphabetical order, one for each folder of `sources/formats`."""
     found: dict[str, Source] = {}
     for module in pkgutil.iter_modules(import_module(_FORMATS).__path__, prefix=f"{_FORMATS}."):
         source = getattr(import_module(module.name), "SOURCE", None)

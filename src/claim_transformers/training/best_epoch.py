@@ -18,13 +18,7 @@ _MULTI_LABEL_K = 10
 
 
 def choice_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Compute what epochs are chosen by before the loss; nothing where only the loss can choose.
-
-    Examples:
-        >>> logits = np.array([[2.0, 0.0], [0.0, 2.0]])
-        >>> choice_metrics(EvalPrediction(predictions=logits, label_ids=np.array([0, 1])))
-        {'first': 1.0, 'second': 1.0}
-    """
+    """Compute what epochs are chosen by before the loss; nothing where only the loss can choose."""
     logits, labels = judged_labels(prediction)
     # Two outputs of an amount, whose labels are no classes, are judged by the loss.
     is_class = not np.issubdtype(labels.dtype, np.floating)
@@ -37,10 +31,6 @@ def choice_of(labels: NDArray[Any], scores: NDArray[np.float64]) -> dict[str, fl
 
     One label per row gives AUROC and AUPRC, several give the recall of the ten likeliest and the AUROC over all pairs
     of row and label.
-
-    Examples:
-        >>> choice_of(np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.1], [0.2, 0.8]]))
-        {'first': 1.0, 'second': 1.0}
     """
     if labels.ndim == 1:
         return {"first": float(auroc(labels, scores)), "second": float(auprc(labels, scores))}
@@ -53,16 +43,6 @@ class BestEpoch(TrainerCallback):
     """Keep the weights of the epoch that was best on the validation split, in memory.
 
     A cohort is fitted in seconds, and `Trainer` would write a checkpoint of every epoch to disk.
-
-    Examples:
-        >>> model, best = torch.nn.Linear(1, 1), BestEpoch()
-        >>> for epoch, value in enumerate([0.6, 0.8, 0.7], start=1):
-        ...     _ = model.bias.data.fill_(value)
-        ...     metrics = {"eval_first": value, "eval_second": 0.0, "eval_loss": 1.0}
-        ...     best.on_evaluate(None, TrainerState(epoch=epoch), None, metrics=metrics, model=model)
-        >>> best.restore(model)
-        >>> best.epoch, round(model.bias.item(), 1)
-        (2, 0.8)
     """
 
     def __init__(self, patience: int = 0) -> None:

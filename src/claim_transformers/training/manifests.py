@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from claim_transformers.claims.files import to_json
+from claim_transformers.claims.files import file_sha256, to_json
 from claim_transformers.version import __version__
 
 MANIFEST_NAME = "manifest.json"
@@ -18,12 +18,6 @@ _FORMAT = 1
 _DIGEST = "manifest_sha256"
 # A file that is not in the manifest and that a loader would read in place of one that is.
 _READ_BY_LOADERS = (".safetensors", ".bin", ".pt", ".pth", ".index.json")
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file of any size, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def json_sha256(content: Any) -> str:

@@ -11,14 +11,8 @@ import pyarrow.compute as pc
 def vocabulary_rows(splits: Mapping[str, pa.Table], *, min_patients: int = 11) -> list[dict[str, Any]]:
     """Measure the vocabulary of sequences: how many tokens, how many enough patients hold, what these cover on test.
 
-    Returns:
-        `list[dict]`: One row per system and one for all: `system`, `different`, `kept`, `covered` (share of the codes
-        of the test split, `None` without one).
-
-    Examples:
-        >>> table = pa.table({"patient_id": ["a", "b"], "codes": [[["CCS/1"]], [["CCS/1"], ["CCS/2"]]]})
-        >>> vocabulary_rows({"train": table, "test": table}, min_patients=2)[-1]
-        {'system': 'all', 'different': 2, 'kept': 1, 'covered': 0.6666666666666666}
+    One row per system and one for all: `system`, `different`, `kept`, `covered` (share of the codes of the test split,
+    `None` without one).
     """
     patient, code = _pairs(splits["train"])
     held_by = code.take(_first_of_pairs(patient, code)).value_counts()
@@ -45,14 +39,8 @@ def vocabulary_rows(splits: Mapping[str, pa.Table], *, min_patients: int = 11) -
 def known_rows(examples: pa.Table, is_known: Callable[[str], bool]) -> list[dict[str, Any]]:
     """Measure how much of sequences a tokenizer that was trained elsewhere knows.
 
-    Returns:
-        `list[dict]`: One row per system and one for all: `system`, `codes` (how many the examples hold) and `known`
-        (share of them, `None` where there are none).
-
-    Examples:
-        >>> table = pa.table({"codes": [[["CCS/1", "CCS/2"]], [["CCS/1"]]], "patient_codes": [["DUAL/02"], []]})
-        >>> known_rows(table, lambda code: code != "CCS/2")[0]
-        {'system': 'CCS', 'codes': 3, 'known': 0.6666666666666666}
+    One row per system and one for all: `system`, `codes` (how many the examples hold) and `known` (share of them,
+    `None` where there are none).
     """
     visits = pc.list_flatten(pc.list_flatten(examples["codes"].combine_chunks()))
     patient = pc.list_flatten(examples["patient_codes"].combine_chunks())

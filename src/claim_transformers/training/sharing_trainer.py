@@ -62,12 +62,7 @@ class SharingTrainer(ResumableTrainer):
         return True if asked is None else bool(asked)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save model and tokenizer, whole or not at all; with `push_to_hub=True` share them too.
-
-        Args:
-            output_dir (`str`, *optional*): Folder, that of the arguments without it.
-            _internal_call (`bool`, *optional*, defaults to `False`): As for [`~transformers.Trainer`].
-        """
+        """Save model and tokenizer, whole or not at all; with `push_to_hub=True` share them too."""
         super().save_model(output_dir, _internal_call)
         if self.args.push_to_hub and not _internal_call:
             self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)

@@ -22,15 +22,7 @@ _IntArray = npt.NDArray[np.integer]
 
 @dataclass(frozen=True)
 class RaggedColumn:
-    """One list column: all values of all rows in a row, and how many belong to each.
-
-    Examples:
-        >>> column = RaggedColumn(np.array([5, 6, 7]), np.array([1, 2]))
-        >>> column.pad(fill=0).tolist()
-        [[5, 0], [6, 7]]
-        >>> column.row.tolist(), column.position.tolist()
-        ([0, 1, 1], [0, 0, 1])
-    """
+    """One list column: all values of all rows in a row, and how many belong to each."""
 
     values: _IntArray  # Values of all rows, one row after the other.
     lengths: npt.NDArray[np.int64]  # Number of values of each row.
@@ -63,12 +55,7 @@ def column_names(features: Features) -> list[str]:
 
 
 def ragged_column(features: Features, name: str) -> RaggedColumn:
-    """Read a list column of tokenised rows.
-
-    Examples:
-        >>> ragged_column([{"input_ids": [3, 4]}, {"input_ids": []}], "input_ids").lengths.tolist()
-        [2, 0]
-    """
+    """Read a list column of tokenised rows."""
     found = column_names(features)
     if name not in found:
         raise KeyError(
@@ -87,12 +74,7 @@ def ragged_column(features: Features, name: str) -> RaggedColumn:
 
 
 def scalar_column(features: Features, name: str) -> npt.NDArray[Any]:
-    """Read a column with one number, or one list of equal length, per row.
-
-    Examples:
-        >>> scalar_column([{"label": 1}, {"label": 0}], "label").tolist()
-        [1, 0]
-    """
+    """Read a column with one number, or one list of equal length, per row."""
     import pyarrow as pa
 
     if isinstance(features, Sequence):

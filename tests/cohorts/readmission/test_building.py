@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from claims.folding import write_patients
 from cohorts.stays_by_hand import day, enrolled, inpatient, outpatient, write_stays
 from task_runs import TasksHere
 
 from claim_transformers.claims.counties import CountyFeatures
 from claim_transformers.claims.number_bins import NumberBins
-from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.small_cells import FEW
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts import ReadmissionDefinition, attrition_table, build_cohort, check_leaks

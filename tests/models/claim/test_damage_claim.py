@@ -1,6 +1,5 @@
 """Damaged and hostile checkpoints: every damage of every file ends in one sentence that names the file."""
 
-import inspect
 import json
 import os
 import resource
@@ -429,12 +428,6 @@ def test_a_head_of_another_size_can_be_begun_anew(folder):
 
 
 # ---- The other family ----
-
-
-def test_both_families_have_the_file_word_for_word():
-    source = Path(inspect.getfile(ClaimConfig)).parent
-    own, other = source / "damage_claim.py", source.parent / "recurrent" / "damage_recurrent.py"
-    assert own.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from claim_transformers.models.claim import ClaimForm, ClaimTokenizer
-from claim_transformers.models.claim.vocabulary_claim import LEVELS
+from claim_transformers.models.claim.vocabulary_claim import LEVELS, complete_vocabulary
 
 RULES = {
     "prefixes": {"ICD9CM/493": "CCSR/RSP009", "ICD10CM/J45": "CCSR/RSP009", "NDC/000930145": "DRUG/ALBUTEROL"},
@@ -115,3 +115,11 @@ def test_no_token_stands_in_for_itself_and_none_of_structure_has_a_stand_in(keep
     assert (table[structure] == -1).all()
     # The nearest come first, and nothing comes behind the end.
     assert ((table[:, 1:] >= 0) <= (table[:, :-1] >= 0)).all()
+
+
+@pytest.mark.parametrize(("first", "ids"), [(0, [1, 2, 3]), (3, [0, 1, 2])])
+def test_special_tokens_take_the_ids_that_are_free(first, ids):
+    special = ["[PAD]", "[UNK]", "[MASK]"]
+    vocab = complete_vocabulary({"ICD9CM/4280": first}, special)
+    assert [vocab[token] for token in ("ICD9CM/4280", *special)] == [first, *ids]
+    assert list(vocab.values()) == [0, 1, 2, 3]

@@ -1,11 +1,8 @@
 """The recurrent models with the tokenizer, the collator and the trainer of the claim family, and on their travels."""
 
-from pathlib import Path
-
 import datasets
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from transformers.dynamic_module_utils import get_relative_import_files
 
 from claim_transformers.hub.saving import save_with_code
 from claim_transformers.models import recurrent
@@ -76,12 +73,7 @@ def test_a_checkpoint_carries_its_code_and_its_tokenizer(tmp_path):
     tokenizer = ClaimTokenizer.train_from_dataset(_patients())
     model = recurrent.RecurrentForSequenceClassification(recurrent.RecurrentConfig(vocab_size=len(tokenizer)))
     files = save_with_code(model, tokenizer, tmp_path)
-    assert {"configuration_recurrent.py", "encoder_recurrent.py", "modeling_recurrent.py"} < set(files)
+    own = {"configuration_recurrent.py", "encoder_recurrent.py", "modeling_recurrent.py"}
+    assert own | {"damage_claim.py", "losses_claim.py"} < set(files)
     assert type(AutoTokenizer.from_pretrained(tmp_path)) is ClaimTokenizer
     assert AutoModelForSequenceClassification.from_pretrained(tmp_path).config.vocab_size == len(tokenizer)
-
-
-def test_every_file_of_the_folder_travels_with_the_model():
-    folder = Path(recurrent.__file__).parent
-    copied = {Path(name).name for name in get_relative_import_files(folder / "modeling_recurrent.py")}
-    assert copied | {"modeling_recurrent.py", "__init__.py"} == {path.name for path in folder.glob("*.py")}

@@ -7,7 +7,7 @@ import pytest
 from claim_transformers.codes import category_of, category_rules, report_coverage
 from claim_transformers.cohorts.code_sets import find_codes
 from claim_transformers.cohorts.definition_file import load_definition
-from claim_transformers.simulation.engine.icd10 import Coding, Icd10Codes, read_icd10
+from claim_transformers.simulation.engine.icd10 import Coding, Icd10Codes, check_coding, read_icd10
 
 HEAD = "system,code,icd10,source"
 PAIRS = [
@@ -132,3 +132,9 @@ def test_a_file_with_other_columns_is_refused(tmp_path):
 
 def test_the_first_day_is_a_date_or_none_or_all():
     assert Coding(2, "never").first_day > Coding(2, "2015-10-01").first_day == 16709 > Coding(2, "always").first_day
+
+
+def test_the_first_version_knows_no_icd10():
+    assert [check_coding(version, (1, 2), None).version for version in (None, 1)] == [2, 1]
+    with pytest.raises(ValueError, match="expected no icd10_from with simulation version 1"):
+        check_coding(1, (1, 2), "never")

@@ -315,7 +315,7 @@ def test_a_killed_run_leaves_no_readable_folder(tmp_path: Path, monkeypatch: pyt
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("claim_transformers.sources.pipeline.ingest.write_patients", killed)
+    monkeypatch.setattr("claim_transformers.sources.pipeline.ingest.PatientsWriter.write", killed)
     with pytest.raises(KeyboardInterrupt):
         _run("tuva", write_tuva(tmp_path / "raw", pharmacy=[pharmacy_claim()]), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]

@@ -9,10 +9,10 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from claims.folding import write_patients
 
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA, PRINCIPAL_CODES
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA
-from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS, split_of
 from claim_transformers.claims.store import write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError

@@ -13,7 +13,7 @@ from sources.raw_claims import inpatient, outpatient, prescription, write_synpuf
 from claim_transformers.claims.engine import connect, fetch, load
 from claim_transformers.sources.pipeline import ingest as ingesting
 from claim_transformers.sources.pipeline import sorting
-from claim_transformers.sources.pipeline.publishing import publish_table
+from claim_transformers.sources.pipeline.publishing import complete_lines
 
 PATIENTS = [f"P{number}" for number in (3, 1, 12, 2, 7)]
 
@@ -53,11 +53,11 @@ def test_lines_unfolded_after_the_sort_are_those_unfolded_before_it(tmp_path: Pa
     raw = _raw(tmp_path / "raw")
     _content(raw, tmp_path / "folded")
 
-    def publish_unfolded(connection, target, screened, *others, **options):
+    def complete_unfolded(connection, target, screened, *others, **options):
         unfolded = [replace(one, table=replace(one.table, to_folded=None)) for one in screened]
-        return publish_table(connection, target, unfolded, *others, **options)
+        return complete_lines(connection, target, unfolded, *others, **options)
 
-    monkeypatch.setattr(ingesting, "publish_table", publish_unfolded)
+    monkeypatch.setattr(ingesting, "complete_lines", complete_unfolded)
 
     _content(raw, tmp_path / "unfolded")
     found, expected = (pq.read_table(tmp_path / name / "claim_line") for name in ("folded", "unfolded"))

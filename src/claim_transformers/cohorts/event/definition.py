@@ -11,11 +11,7 @@ from claim_transformers.cohorts.definition import Enrolment
 
 @dataclass(frozen=True)
 class IndexRule:
-    """From when a patient is observed.
-
-    Raises:
-        ValueError: If the rule is unknown or a date is missing or not ISO.
-    """
+    """From when a patient is observed."""
 
     # `"fixed_date"`: calendar dates set before anything is known about a patient. With several dates a case has the
     # first one whose horizon holds its outcome, and a control one drawn at random among those at which it is eligible,
@@ -60,11 +56,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class LabelRule:
-    """What is predicted.
-
-    Raises:
-        ValueError: If the horizon is empty, or a set of codes is given where all diagnoses are predicted.
-    """
+    """What is predicted."""
 
     # Days from the index date in which the outcome counts, the index date included. With `"next_encounter"` it must be
     # 1: the visit itself.
@@ -95,11 +87,7 @@ class LabelRule:
 
 @dataclass(frozen=True)
 class AmountRule:
-    """An outcome that is an amount of money: what the claims of the horizon cost.
-
-    Raises:
-        ValueError: If a choice is unknown, or a number is not above 0.
-    """
+    """An outcome that is an amount of money: what the claims of the horizon cost."""
 
     amount: Literal["allowed", "paid"]  # `"allowed"` or `"paid"`, in US dollars.
     types: tuple[str, ...] = ()  # Claim types that count; all when empty.
@@ -127,11 +115,7 @@ class AmountRule:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many of the eligible patients are kept.
-
-    Raises:
-        ValueError: If no case, control or patient would be kept.
-    """
+    """How many of the eligible patients are kept."""
 
     cases: int | None = None  # Most cases kept; all when `None`.
     controls_per_case: float | None = None  # Controls drawn per case; all controls when `None`.

@@ -44,9 +44,7 @@ def read_examples(connection: "Backend", index_stays: pa.Table, definition: Read
     with engine_errors("reading examples"):
         stays = load(connection, "index_stays", index_stays)
         claims = _claims_before(connection, stays, definition)
-        visits = ibis.union(
-            _history_visits(connection, claims, definition), _index_visits(connection, stays, definition)
-        )
+        visits = ibis.union(_history_visits(connection, claims), _index_visits(connection, stays, definition))
         rows = fetch(connection, _lists_of(visits).order_by("stay"))
         sums = {f"claims_{name}": claims[f"is_{name}"].sum() for name in ("hidden", "open")}
         counts = fetch(connection, claims.group_by("stay").aggregate(**sums))
@@ -105,7 +103,7 @@ def _claims_before(connection: "Backend", stays: "ir.Table", definition: Readmis
     return pairs.mutate(is_whole=is_whole, is_admission=is_admission, is_hidden=is_over & ~is_whole, is_open=~is_over)
 
 
-def _history_visits(connection: "Backend", claims: "ir.Table", definition: ReadmissionDefinition) -> "ir.Table":
+def _history_visits(connection: "Backend", claims: "ir.Table") -> "ir.Table":
     events = connection.table(EVENTS)
     first_dates = events.group_by(*CLAIM_KEY).aggregate(first_date=events.visit_date.min())
     seen = claims.filter(claims.is_whole)

@@ -1,8 +1,8 @@
 """The `claim` model family: configuration, tokenizer and models.
 
-The other files of this folder import one another with a single dot and nothing else of the package, because they are
-copied flat beside a checkpoint that carries its code. Names are imported when they are first used, so that a form can
-be read without torch.
+The other files of this folder, those of the `claim_recurrent` family among them, import one another with a single dot
+and nothing else of the package, because they are copied flat beside a checkpoint that carries its code. Names are
+imported when they are first used, so that a form can be read without torch.
 """
 
 from typing import TYPE_CHECKING

@@ -40,12 +40,7 @@ class CarriesCode(PushToHubMixin):
 
 
 def add_code(folder: str | Path, config: PreTrainedConfig, tokenizer_class: type) -> list[str]:
-    """Put the Python files of a family into the folder of a saved checkpoint, name them in its JSON, and list them.
-
-    Raises:
-        ValueError: If a class was defined in a notebook or in `__main__`, which has no file to copy, or its file
-            imports files of other folders of a package.
-    """
+    """Put the Python files of a family into the folder of a saved checkpoint, name them in its JSON, and list them."""
     auto_map = auto_map_of(config, tokenizer_class)
     _merge_json(Path(folder, "config.json"), {"auto_map": auto_map})
     entry = {"AutoTokenizer": auto_map["AutoTokenizer"]}

@@ -7,20 +7,11 @@ from typing import Any
 class CodeCategories:
     """From a code to its category: the longest prefix in a table, else a fixed number of characters of the code.
 
-    Args:
-        prefixes (`Mapping[str, str]`, *optional*):
-            `SYSTEM/PREFIX` to category; a prefix stands for all its codes. The form of [`to_dict`] is read too.
-        prefix_lengths (`Mapping[str, tuple[str, int]]`, *optional*):
-            System to (name of the categories, number of characters), for systems whose categories are cut, not listed.
-        last_characters (`Mapping[str, Mapping[str, str]]`, *optional*):
-            System to (last character to category), for systems where a code that begins with a digit and holds a
-            letter is told by its end: of HCPCS, `0001F` is a measure. Such a code has no other category.
-        wider (`Mapping[str, str]`, *optional*):
-            Category to a wider one, such as a drug's therapeutic class, to which codes back off; a key that ends with
-            `*` stands for all categories that begin so.
-
-    Raises:
-        ValueError: If an entry is no text of that form, or a length is not positive. The message names the field.
+    `prefixes` are `SYSTEM/PREFIX` to category; the form of [`to_dict`] is read too. `prefix_lengths` are of systems
+    whose categories are cut, not listed: name of the categories and number of characters. `last_characters` are of
+    systems where a code that begins with a digit and holds a letter is told by its end and has no other category: of
+    HCPCS, `0001F` is a measure. `wider` leads from a category to a wider one, such as a drug's therapeutic class, to
+    which codes back off; a key that ends with `*` stands for all categories that begin so.
     """
 
     def __init__(
@@ -53,11 +44,7 @@ class CodeCategories:
 
     @classmethod
     def parse(cls, rules: Any) -> "CodeCategories":
-        """Read rules from any of the forms a user may hold: those of `to_dict`, a plain prefix table, or an object.
-
-        Raises:
-            ValueError: If the form is none of these.
-        """
+        """Read rules from any of the forms a user may hold: those of `to_dict`, a plain prefix table, or an object."""
         if rules is None:
             return cls()
         if hasattr(rules, "prefixes") and hasattr(rules, "prefix_lengths"):
@@ -107,11 +94,7 @@ class CodeCategories:
         return self.wider.get(self.wider_category(code) or "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the rules as plain values, sorted, prefixes grouped by system and category to a quarter of their size.
-
-        Returns:
-            `dict`: `prefixes` (system to category to prefixes joined by blanks) and `prefix_lengths`.
-        """
+        """Write the rules as plain values, sorted; prefixes stand by system and category, in a quarter of the room."""
         grouped: dict[str, dict[str, list[str]]] = {}
         for prefix, category in sorted(self.prefixes.items(), key=lambda item: (item[1], item[0])):
             system, _, text = prefix.partition("/")

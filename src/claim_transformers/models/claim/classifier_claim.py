@@ -43,12 +43,6 @@ def choose_classifier(config: ClaimConfig, head: str) -> tuple[float | None, boo
     `head` names the class of the classifier. Rate, whether counts of codes stand beside it, and their half-life in
     days are what the configuration says, or, where it says nothing and a checkpoint has another head, those chosen
     here. A plain layer, of rate 0, has counts only where the configuration says so.
-
-    Examples:
-        >>> choose_classifier(ClaimConfig(), "ClaimForSequenceClassification")
-        (None, False, None)
-        >>> choose_classifier(ClaimConfig(architectures=["ClaimForPreTraining"]), "ClaimForSequenceClassification")
-        (30.0, True, 180)
     """
     # A classifier that was saved without a rate was trained without one.
     is_new = bool(config.architectures) and head not in (config.architectures or ())

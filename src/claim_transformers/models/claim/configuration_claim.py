@@ -235,7 +235,7 @@ class ClaimConfig(PreTrainedConfig):
             "horizon_days": (0, _MAX_HORIZON_DAYS),
         }
         for name, (low, high) in bounds.items():
-            _check_range(name, getattr(self, name), low, high)
+            check_range(name, getattr(self, name), low, high)
         layer = 4 * self.hidden_size * self.hidden_size + 2 * self.hidden_size * self.intermediate_size
         tables = (2 * self.vocab_size + 3 * self.num_categories + len(self.id2label or ())) * self.hidden_size
         if (total := self.num_hidden_layers * layer + tables) > _MAX_PARAMETERS:
@@ -253,28 +253,28 @@ class ClaimConfig(PreTrainedConfig):
         """Refuse probabilities, scales and weights that cannot train."""
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             if (value := getattr(self, name)) is not None:
-                _check_range(name, value, 0, 1)
-        _check_range("landmark_visit_share", self.landmark_visit_share, 0, 1)
-        _check_range("initializer_range", self.initializer_range, 1e-12, 10)
-        _check_range("layer_norm_eps", self.layer_norm_eps, 1e-12, 1)
-        _check_range("nvp_bias_init", self.nvp_bias_init, -50, 50)
+                check_range(name, value, 0, 1)
+        check_range("landmark_visit_share", self.landmark_visit_share, 0, 1)
+        check_range("initializer_range", self.initializer_range, 1e-12, 10)
+        check_range("layer_norm_eps", self.layer_norm_eps, 1e-12, 1)
+        check_range("nvp_bias_init", self.nvp_bias_init, -50, 50)
         weights = ("nvp_weight", "cp_weight", "horizon_weight")
         for name in weights:
-            _check_range(name, getattr(self, name), 0, 1e6)
+            check_range(name, getattr(self, name), 0, 1e6)
         if not any(getattr(self, name) for name in (weights if self.horizon_days else weights[:2])):
             raise ValueError(f"expected one of {', '.join(weights)} above 0, found all 0: there is nothing to learn")
         for half_life_days in self.history_half_lives_days or ():
-            _check_range("history_half_lives_days", half_life_days, 1, _MAX_HORIZON_DAYS)
+            check_range("history_half_lives_days", half_life_days, 1, _MAX_HORIZON_DAYS)
         if self.classifier_rate is not None:
-            _check_range("classifier_rate", self.classifier_rate, 0, 1e6)
+            check_range("classifier_rate", self.classifier_rate, 0, 1e6)
         if self.code_skip_half_life_days is not None:
-            _check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, _MAX_HORIZON_DAYS)
+            check_range("code_skip_half_life_days", self.code_skip_half_life_days, 1, _MAX_HORIZON_DAYS)
 
     def validate_amounts(self) -> None:
         """Refuse a regression of amounts that cannot be fitted."""
-        _check_range("tweedie_power", self.tweedie_power, 1.01, 1.99)
-        _check_range("amount_scale", self.amount_scale, 1e-9, 1e12)
-        _check_range("smearing_factor", self.smearing_factor, 1e-6, 1e6)
+        check_range("tweedie_power", self.tweedie_power, 1.01, 1.99)
+        check_range("amount_scale", self.amount_scale, 1e-9, 1e12)
+        check_range("smearing_factor", self.smearing_factor, 1e-6, 1e6)
         if self.regression_loss == "squared":
             return
         outputs = 2 if self.regression_loss == "two_part" else 1
@@ -288,7 +288,7 @@ class ClaimConfig(PreTrainedConfig):
         """Refuse special tokens outside the vocabulary."""
         for name in ("pad_token_id", "mask_token_id"):
             if (token := getattr(self, name)) is not None:
-                _check_range(name, token, 0, self.vocab_size - 1)
+                check_range(name, token, 0, self.vocab_size - 1)
 
     def validate_objectives(self) -> None:
         """Refuse fields that contradict each other."""
@@ -306,7 +306,7 @@ class ClaimConfig(PreTrainedConfig):
             raise ValueError("expected visit_pooling 'max' or 'sum' for history_skip=True, found 'none'")
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise when a value is not finite or lies outside `low..high`."""
     if not math.isfinite(value) or not low <= value <= high:
         raise ValueError(f"expected {name} in {low}..{high}, found {value}")

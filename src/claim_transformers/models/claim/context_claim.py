@@ -30,11 +30,7 @@ def checked_inputs(
     visit_days: Tensor | None,
     attention_mask: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Slots (padding -1), days and validity of tokens from the inputs of a model, refusing what does not fit together.
-
-    Raises:
-        ValueError: If an input is missing or its shape contradicts another one.
-    """
+    """Slots (padding -1), days and validity of tokens from inputs, refused where they do not fit together."""
     if input_ids is not None and inputs_embeds is None:
         shape = tuple(input_ids.shape)
     elif inputs_embeds is not None and input_ids is None:
@@ -55,13 +51,7 @@ def checked_inputs(
 
 
 def dummy_patient(config: Any) -> dict[str, Tensor]:
-    """Inputs of one patient with two visits, which every model of the family takes.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> {name: tuple(one.shape) for name, one in dummy_patient(SimpleNamespace(vocab_size=9)).items()}
-        {'input_ids': (1, 5), 'visit_ids': (1, 5), 'visit_days': (1, 3), 'attention_mask': (1, 5)}
-    """
+    """Inputs of one patient with two visits, which every model of the family takes."""
     visit_ids = torch.tensor([[0, 1, 1, 2, 2]])
     return {
         "input_ids": torch.tensor([[3, 4, 5, 4, 6]]).remainder(config.vocab_size),

@@ -1,7 +1,4 @@
-"""Damaged and hostile checkpoints: what a stranger's files get wrong, said with the file, before anything is built.
-
-Both families have this file, word for word, because the folder of a family is copied as it is beside a checkpoint.
-"""
+"""Damaged and hostile checkpoints: what a stranger's files get wrong, said with the file, before anything is built."""
 
 import dataclasses
 import json
@@ -54,7 +51,7 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
     name = Path(path).name
     refuse_irregular(Path(path).parent, name)
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=without_repeats)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"expected {name} to hold JSON, found text that is not; load the file again") from error
     except ValueError as error:
@@ -222,7 +219,8 @@ def _check_index(content: Mapping[str, Any]) -> None:
         )
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which no key stands twice, of which a reader would see the last alone."""
     content = dict(pairs)
     if len(content) < len(pairs):
         raise ValueError(f"{len(pairs) - len(content)} keys that stand twice")

@@ -18,11 +18,7 @@ _WORD_MASK = np.int64(2**32 - 1)
 
 
 class FormWriter:
-    """Write tables of claims in a form, and remember what became of a code.
-
-    Args:
-        form ([`ClaimForm`]): The form.
-    """
+    """Write tables of claims in a form, and remember what became of a code."""
 
     def __init__(self, form: ClaimForm) -> None:
         self.form = form

@@ -43,38 +43,10 @@ def multi_hot_bce(
 ) -> Tensor:
     """Sum the binary cross-entropy of a linear many-hot prediction without dense targets or dense logits.
 
-    The gradients are computed next to the loss, some outputs at a time, so that neither logits nor probabilities are
+    Target `i` is output `cols_P[i]` of prediction `rows_P[i]`, in any order; a pair that occurs twice counts once. The
+    gradients are computed next to the loss, some outputs at a time, so that neither logits nor probabilities are
     computed twice or kept. Under bf16 or fp16 autocast its matrix products run in that type; probabilities, and what
     is summed over chunks, are float32.
-
-    Args:
-        hidden_NE (`torch.FloatTensor` of shape `(N, E)`):
-            One hidden state per prediction.
-        weight_KE (`torch.FloatTensor` of shape `(K, E)`):
-            Weight of the output layer.
-        bias_K (`torch.FloatTensor` of shape `(K,)`):
-            Bias of the output layer.
-        rows_P (`torch.LongTensor` of shape `(P,)`):
-            Prediction of each target, `0..N - 1`, in any order.
-        cols_P (`torch.LongTensor` of shape `(P,)`):
-            Output that is present, `0..K - 1`. A pair that occurs twice counts once.
-        chunk_outputs (`int`, *optional*): Outputs per chunk. `None` chooses by predictions and device.
-
-    Returns:
-        `torch.FloatTensor`: The loss, a scalar: a sum over predictions and outputs, in float32 or wider.
-
-    Raises:
-        ValueError: If a pair points outside the predictions or the outputs.
-
-    Examples:
-        >>> hidden, weight, bias = torch.zeros(1, 4), torch.zeros(3, 4), torch.zeros(3)
-        >>> loss = multi_hot_bce(hidden, weight, bias, torch.tensor([0, 0]), torch.tensor([1, 1]))
-        >>> round(loss.item() / 0.6931472, 5)  # three outputs at even odds
-        3.0
-        >>> multi_hot_bce(hidden, weight, bias, torch.tensor([0]), torch.tensor([3]))
-        Traceback (most recent call last):
-            ...
-        ValueError: expected targets in 0..2, found 3; the labels do not belong to this vocabulary
     """
     place_P, is_new_P = _distinct_pairs(rows_P, cols_P, num_rows=hidden_NE.shape[0], num_cols=weight_KE.shape[0])
     device = hidden_NE.device.type
@@ -233,23 +205,7 @@ _MOST_LOGIT = 15.0
 
 
 def amount_loss(labels: Tensor, pooled_logits: Tensor, config: Any, **_: Any) -> Tensor:
-    """Compute the mean loss of predicted amounts.
-
-    Args:
-        labels (`torch.FloatTensor` of shape `(batch,)`): Amounts in US dollars, none below 0.
-        pooled_logits (`torch.FloatTensor` of shape `(batch, num_labels)`): Outputs of a head.
-        config (`ClaimConfig`): Says which loss, by `regression_loss`.
-
-    Returns:
-        `torch.FloatTensor`: A scalar: a squared error, or a negative log likelihood without its constant.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> config = SimpleNamespace(regression_loss="tweedie", tweedie_power=1.5, amount_scale=100.0)
-        >>> right, wrong = (amount_loss(torch.tensor([100.0]), torch.tensor([[z]]), config) for z in (0.0, 1.0))
-        >>> bool(right < wrong)
-        True
-    """
+    """The mean loss of amounts in US dollars: a squared error, or a negative log likelihood without its constant."""
     logits_BK = pooled_logits.float().clamp(max=_MOST_LOGIT)
     scale: float = config.amount_scale
     amounts_B = labels.float().reshape(-1) / scale
@@ -268,20 +224,7 @@ def amount_loss(labels: Tensor, pooled_logits: Tensor, config: Any, **_: Any) ->
 
 
 def amounts_of_logits(logits: Tensor, config: Any) -> Tensor:
-    """Turn outputs of a regression into amounts on their own scale.
-
-    Args:
-        logits (`torch.Tensor` of shape `(batch, num_labels)`): Outputs of a head.
-        config (`ClaimConfig`): Says of which loss, by `regression_loss`.
-
-    Returns:
-        `torch.FloatTensor` of shape `(batch,)`: Expected amounts in US dollars; of `"squared"` the output itself.
-
-    Examples:
-        >>> from types import SimpleNamespace
-        >>> amounts_of_logits(torch.zeros(1, 1), SimpleNamespace(regression_loss="tweedie", amount_scale=250.0))
-        tensor([250.])
-    """
+    """Turn outputs of a regression into expected amounts in US dollars; those of `"squared"` are amounts."""
     loss = getattr(config, "regression_loss", "squared")
     logits_BK = logits.float()
     if loss == "squared":
@@ -295,20 +238,10 @@ def amounts_of_logits(logits: Tensor, config: Any) -> Tensor:
 
 
 def classification_targets(labels: Tensor, config: Any) -> Tensor:
-    """Bring labels of patients into the form that their loss takes.
+    """Bring labels of patients into the form that their loss takes: whole numbers for classes, else float32.
 
     Without `problem_type` the labels choose it, and the configuration keeps it: one output is a regression, whole
     numbers or truth values of shape `(batch,)` are classes, all else is several labels at once.
-
-    Args:
-        labels (`torch.Tensor` of shape `(batch,)` or `(batch, num_labels)`): Labels.
-        config (`ClaimConfig`): Configuration of the model.
-
-    Returns:
-        `torch.Tensor`: Whole numbers for classes, else float32.
-
-    Raises:
-        ValueError: If a class is none of the model's.
     """
     num_labels = len(config.id2label or {})
     if config.problem_type is None:
@@ -321,27 +254,7 @@ def classification_targets(labels: Tensor, config: Any) -> Tensor:
 
 
 def checked_classes(labels: Tensor, num_labels: int) -> Tensor:
-    """Refuse classes that a head does not have, where a look at them does not wait for an accelerator.
-
-    Args:
-        labels (`torch.Tensor`): Classes from 0, truth values, and -100 for none.
-        num_labels (`int`): Classes of the head.
-
-    Returns:
-        `torch.LongTensor`: The classes.
-
-    Raises:
-        ValueError: If there is another class. The message has the range that was found.
-
-    Examples:
-        >>> checked_classes(torch.tensor([True, False]), 2).tolist()
-        [1, 0]
-        >>> checked_classes(torch.tensor([1, 2]), 2)
-        Traceback (most recent call last):
-            ...
-        ValueError: expected classes from 0 to 1, as num_labels=2 of the model, found 1 to 2; number the classes from
-        0, or give the model more labels
-    """
+    """Refuse classes that a head does not have, where a look at them does not wait for an accelerator."""
     classes = labels.long()
     if labels.device.type != "cpu" or torch.compiler.is_compiling():
         return classes

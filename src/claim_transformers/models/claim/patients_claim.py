@@ -67,18 +67,7 @@ def read_history(
     patients table (`visit_day`, `visit_type`, `codes`). `birth_day`, `index_day` and `patient_codes` may be in both;
     for a form also `length_of_stay_days`, `county_measures`, and the dollars of visits, `amount` of a visit or
     `visit_amount` of a row. Principal diagnoses are `principal` of a visit or `principal_codes` of a row. Visits of
-    one day and type are joined, and all are ordered.
-
-    Raises:
-        ValueError: If a key is missing or would be left out, a value has the wrong type, or a visit is not before
-            `index_day`. The message names the position, never a value. Also if its codes are written in another form,
-            a code has no system, a sex is none, or the patient is not born yet.
-
-    Examples:
-        >>> patient = {"sex": "F", "visits": [{"day": 1, "type": "OP", "codes": ["HCPCS/99213"]}]}
-        >>> (visit,) = read_history(patient).visits
-        >>> visit.day, visit.type, sorted(visit.codes)
-        (1, 'OP', ['HCPCS/99213'])
+    one day and type are joined, and all are ordered. What is refused is named by its position, never by a value.
     """
     refuse_other_names(patient)
     if "visit_day" in patient:
@@ -117,11 +106,7 @@ def read_history(
 def encode_history(
     history: PatientHistory, vocabulary: ClaimVocabulary, options: EncodingOptions, max_visits: int | None
 ) -> dict[str, list[int]]:
-    """Write one patient as `input_ids`, `visit_ids` and `category_ids` of one length, and `visit_days`, one per slot.
-
-    Raises:
-        ValueError: If the visits in view span more days than an int32 holds.
-    """
+    """Write one patient: `input_ids`, `visit_ids` and `category_ids` of one length, `visit_days` of one per slot."""
     visits = history.visits if max_visits is None else history.visits[max(0, len(history.visits) - max_visits) :]
     first_day = visits[0].day if visits else 0
     if visits and visits[-1].day - first_day > MAX_SPAN_DAYS:

@@ -34,24 +34,7 @@ _FIRST, _SECOND, _CODE = range(3)
 
 
 class TableEncoder:
-    """Write batches of patients as tokens, and count at which level each code was found.
-
-    Args:
-        vocabulary (`ClaimVocabulary`): Token ids.
-        options (`EncodingOptions`): How to write.
-
-    Examples:
-        >>> from .categories_claim import CodeCategories
-        >>> tokens = {"[UNK]": 0, "ICD9CM/493": 1, "SEX/F": 2}
-        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CodeCategories(), {}, backoff=True)
-        >>> pa, _ = load_arrow()
-        >>> visits = {"visit_day": [[4]], "visit_type": [["OP"]], "codes": [[["ICD9CM/49392", "NDC/1"]]], "sex": ["F"]}
-        >>> encoder = TableEncoder(vocabulary, EncodingOptions())
-        >>> encoder.encode_batch(pa.record_batch(visits)).column("input_ids").to_pylist()
-        [[2, 0, 1]]
-        >>> encoder.level_counts()["ICD9CM"]["prefix"]
-        1
-    """
+    """Write batches of patients as tokens, and count at which level each code was found."""
 
     def __init__(self, vocabulary: ClaimVocabulary, options: EncodingOptions) -> None:
         pa, _ = load_arrow()
@@ -80,17 +63,7 @@ class TableEncoder:
         self.foreign_types: set[str] = set()
 
     def encode_batch(self, batch: Any) -> Any:
-        """Write a batch of patients as tokens.
-
-        Args:
-            batch (`pyarrow.RecordBatch`): Rows of the patients table.
-
-        Returns:
-            `pyarrow.RecordBatch`: `input_ids`, `visit_ids`, `visit_days`, `category_ids` (lists of int32), `length`.
-
-        Raises:
-            ValueError: If a column is malformed, a visit is not before `index_day`, or visits span too many days.
-        """
+        """Write rows of the patients table as `input_ids`, `visit_ids`, `visit_days`, `category_ids` and `length`."""
         visits = read_visits(batch, self.options.max_visits, mark_principal=self.options.mark_principal)
         starts = np.append(0, np.cumsum(np.bincount(visits.row, minlength=visits.num_rows)))
         relative_day = visits.day - visits.day[starts[visits.row]]
@@ -119,15 +92,7 @@ class TableEncoder:
         return self._to_batch(slot_of_patient, keys, slot_number, slot_days)
 
     def level_counts(self, since: np.ndarray | int = 0) -> dict[str, dict[str, int]]:
-        """Report how the codes of all batches so far were found.
-
-        Args:
-            since (`np.ndarray`, *optional*): `counts` of a time from which on codes are reported.
-
-        Returns:
-            `dict[str, dict[str, int]]`: System to level of `LEVELS` to number of codes in view, before codes are made
-            distinct; systems without codes are left out.
-        """
+        """Count codes in view, before they are made distinct, by system and level of `LEVELS`."""
         return {
             system: dict(zip(LEVELS, map(int, row), strict=True))
             for system, row in zip(self.vocabulary.systems, self.counts - since, strict=True)

@@ -446,15 +446,7 @@ class ClaimTokenizer(CarriesCode, ExtendableVocabulary, PatientPadding):
                 example["length"] = len(example["visit_days"])
             if not kwargs.get("return_category_ids"):
                 del example["category_ids"]
-        batch = self.pad(
-            examples if is_batch else examples[0],
-            padding=kwargs.get("padding_strategy", PaddingStrategy.DO_NOT_PAD),
-            max_length=max_length,
-            pad_to_multiple_of=kwargs.get("pad_to_multiple_of"),
-            padding_side=kwargs.get("padding_side"),
-            return_attention_mask=kwargs.get("return_attention_mask"),
-        )
-        return BatchEncoding(dict(batch), tensor_type=kwargs.get("return_tensors"), prepend_batch_axis=not is_batch)
+        return self._pad_as_asked(examples if is_batch else examples[0], is_batch, kwargs)
 
     def _encode_text(self, text: Any, text_pair: Any, **kwargs: Any) -> BatchEncoding:
         """Encode text, with the visits that its tokens tell of."""
@@ -466,15 +458,14 @@ class ClaimTokenizer(CarriesCode, ExtendableVocabulary, PatientPadding):
         example = dict(super()._encode_plus(text, **{**kwargs, **plain}))
         tokens = self.convert_ids_to_tokens(example["input_ids"])
         example["visit_ids"], example["visit_days"] = visits_of_tokens(tokens)
-        batch = self.pad(
-            example,
-            padding=kwargs.get("padding_strategy", PaddingStrategy.DO_NOT_PAD),
-            max_length=kwargs.get("max_length"),
-            pad_to_multiple_of=kwargs.get("pad_to_multiple_of"),
-            padding_side=kwargs.get("padding_side"),
-            return_attention_mask=kwargs.get("return_attention_mask"),
-        )
-        return BatchEncoding(dict(batch), tensor_type=kwargs.get("return_tensors"), prepend_batch_axis=True)
+        return self._pad_as_asked(example, False, kwargs)
+
+    def _pad_as_asked(self, encoded: Any, is_batch: bool, asked: Mapping[str, Any]) -> BatchEncoding:
+        """Pad one example or several, and give tensors, as the keywords of a call say."""
+        names = ("max_length", "pad_to_multiple_of", "padding_side", "return_attention_mask")
+        options: dict[str, Any] = {name: asked.get(name) for name in names}
+        batch = self.pad(encoded, padding=asked.get("padding_strategy", PaddingStrategy.DO_NOT_PAD), **options)
+        return BatchEncoding(dict(batch), tensor_type=asked.get("return_tensors"), prepend_batch_axis=not is_batch)
 
     def decode_patient(
         self, input_ids: Sequence[int], visit_ids: Sequence[int], visit_days: Sequence[int] | None = None

@@ -29,15 +29,7 @@ class VisitColumns:
 
 
 def load_arrow() -> tuple[ModuleType, ModuleType]:
-    """Import pyarrow where it is used, because a tokenizer that encodes single patients works without it.
-
-    Raises:
-        ImportError: If pyarrow is not installed.
-
-    Examples:
-        >>> [module.__name__ for module in load_arrow()]
-        ['pyarrow', 'pyarrow.compute']
-    """
+    """Import pyarrow where it is used, because a tokenizer that encodes single patients works without it."""
     try:
         import pyarrow
         import pyarrow.compute
@@ -66,11 +58,7 @@ def read_batches(table: Any, columns: Iterable[str]) -> Iterator[Any]:
 
 
 def read_visits(batch: Any, max_visits: int | None, *, mark_principal: bool = False) -> VisitColumns:
-    """Flatten the visits of a batch, join those of one day and type, and keep the most recent.
-
-    Raises:
-        ValueError: If lists of one patient differ in length, a day is null, or a column is absent or of a wrong type.
-    """
+    """Flatten the visits of a batch, join those of one day and type, and keep the most recent."""
     pa, _ = load_arrow()
     if mark_principal and "principal_codes" not in batch.schema.names:
         raise ValueError(no_principal())

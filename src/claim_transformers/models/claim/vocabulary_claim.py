@@ -43,26 +43,7 @@ TimeTokens = Literal["day", "gap", "none"]
 
 @dataclass(frozen=True)
 class EncodingOptions:
-    """How patients are written as tokens; saved with the tokenizer.
-
-    Args:
-        time_tokens (`"day"`, `"gap"` or `"none"`): Which time token each visit carries.
-        max_day (`int`): Largest `DAY/n`, in days since the first visit in view; later visits share it.
-        max_visits (`int` or `None`): How many of the most recent visits are in view; `None` for all.
-        max_codes_per_visit (`int` or `None`): Largest number of distinct codes of a visit; `None` for all.
-        max_age_years (`int`): Largest `AGE/n`; older patients share it.
-        backoff (`bool`): Whether an unknown code tries its prefix and its category before its system.
-        mark_principal (`bool`): Whether the group of each principal diagnosis is a token of its visit.
-
-    Raises:
-        ValueError: If an option is outside its range. The message holds the range and what was found.
-
-    Examples:
-        >>> EncodingOptions(time_tokens="week")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected time_tokens to be one of 'day', 'gap', 'none', found 'week'
-    """
+    """How patients are written as tokens; saved with the tokenizer, whose arguments these are."""
 
     time_tokens: TimeTokens = "gap"
     max_day: int = 365
@@ -93,24 +74,11 @@ def code_system(code: str) -> str:
 
 
 def parent_code(code: str) -> str | None:
-    """Shorten a code to the prefix it backs off to.
+    """Shorten a code to the prefix it backs off to; `None` for a system without prefixes.
 
     Diagnoses have a category of three characters; ICD-9-CM external causes (`E` codes) one of four (ICD-9-CM official
     guidelines). Nine digits of an 11-digit NDC are the labeler and the product, the last two only the package (FDA
     National Drug Code Directory).
-
-    Args:
-        code (`str`): `SYSTEM/CODE`.
-
-    Returns:
-        `str` or `None`: `SYSTEM/PREFIX`, the code itself when it is no longer than that; `None` for a system without
-        prefixes.
-
-    Examples:
-        >>> parent_code("ICD10CM/E119"), parent_code("ICD9CM/E8859"), parent_code("NDC/00093014501")
-        ('ICD10CM/E11', 'ICD9CM/E885', 'NDC/000930145')
-        >>> parent_code("HCPCS/99213"), parent_code("ICD9PCS/3722")
-        (None, None)
     """
     system, _, text = code.partition("/")
     if system == "NDC":
@@ -151,20 +119,6 @@ class ClaimVocabulary:
 
     A code of the data is looked up among code tokens only. So a code whose text is `[MASK]`, `AGE/9` or `UNK/NDC` can
     never become that token.
-
-    Args:
-        tokens (`Mapping[str, int]`): Every token with its id, ids contiguous from 0.
-        special_tokens (`Iterable[str]`): Tokens that are not data.
-        unk_token (`str`): The one of them that stands for a code of unknown system.
-        rules (`CodeCategories`): From code to category.
-        category_ids (`Mapping[str, int]`): Category to category id.
-        backoff (`bool`): Whether prefixes and categories are tried.
-
-    Examples:
-        >>> tokens = {"[UNK]": 0, "ICD9CM/493": 1, "UNK/ICD9CM": 2}
-        >>> vocabulary = ClaimVocabulary(tokens, ["[UNK]"], "[UNK]", CodeCategories(), {}, backoff=True)
-        >>> [vocabulary.resolve(code) for code in ("ICD9CM/493", "ICD9CM/49392", "ICD9CM/25000", "[UNK]")]
-        [(1, 'exact'), (1, 'prefix'), (2, 'system'), (0, 'unknown')]
     """
 
     def __init__(
@@ -211,14 +165,7 @@ class ClaimVocabulary:
         return is_written and visit_type not in ("", *CLAIM_TYPES)
 
     def resolve(self, code: str) -> tuple[int, str]:
-        """Turn a code of the data into the id of the nearest token.
-
-        Args:
-            code (`str`): `SYSTEM/CODE`; where that is no token, in its canonical form.
-
-        Returns:
-            `tuple[int, str]`: The id, and the level of `LEVELS` at which it was found.
-        """
+        """Turn a code into the id of the nearest token, and say at which level of `LEVELS` it was found."""
         if (found := self.code_ids.get(code)) is not None:
             return found, "exact"
         code = canonical_code(code)
@@ -323,26 +270,10 @@ def _check_entries(ids: Mapping[str, int], what: str) -> None:
 
 
 def complete_vocabulary(vocab: Mapping[str, int], special_tokens: Iterable[str]) -> dict[str, int]:
-    """Give the special tokens that a vocabulary lacks an id, and check the result.
+    """Give the special tokens that a vocabulary lacks an id, and check the result, which is ordered by id.
 
     Ids that the user chose never move: absent special tokens take the ids left free below the largest one, in order,
     then the next ids at the end. So `{code: id}` may start at 3 (padding is 0) or at 0 (special tokens come last).
-
-    Args:
-        vocab (`Mapping[str, int]`): Token to id.
-        special_tokens (`Iterable[str]`): Padding, unknown and mask token, in this order.
-
-    Returns:
-        `dict[str, int]`: Token to id, ordered by id.
-
-    Raises:
-        ValueError: If the ids are not contiguous even so.
-
-    Examples:
-        >>> complete_vocabulary({"ICD9CM/4280": 0}, ["[PAD]", "[UNK]", "[MASK]"])
-        {'ICD9CM/4280': 0, '[PAD]': 1, '[UNK]': 2, '[MASK]': 3}
-        >>> complete_vocabulary({"ICD9CM/4280": 3}, ["[PAD]", "[UNK]", "[MASK]"])
-        {'[PAD]': 0, '[UNK]': 1, '[MASK]': 2, 'ICD9CM/4280': 3}
     """
     _check_entries(vocab, "vocab")
     complete = dict(vocab)

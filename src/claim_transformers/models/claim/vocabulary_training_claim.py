@@ -43,18 +43,7 @@ _CODE_TEXT = re.compile(r"[A-Z][A-Z0-9_]{0,15}/[!-~]{1,64}")
 class _PatientCounter:
     """Count the distinct patients of each string in one pass, in memory bounded by the rare strings.
 
-    Args:
-        threshold (`int`): Number of patients at which a string is settled and its patients are forgotten.
-        keep_all (`bool`, *optional*, defaults to `False`): Whether to remember the patients of every string, so that
-            strings can be ranked.
-
-    Examples:
-        >>> pa, _ = load_arrow()
-        >>> counter = _PatientCounter(threshold=2)
-        >>> counter.add(pa.array(["NDC/1", "NDC/1", "NDC/1", "NDC/2"]), np.array([0, 0, 1, 1]))
-        >>> counter.finish()
-        >>> counter.strings_of_at_least_threshold()
-        {'NDC/1'}
+    At `threshold` patients a string is settled and its patients are forgotten, unless `keep_all` is to rank strings.
     """
 
     def __init__(self, threshold: int, *, keep_all: bool = False) -> None:
@@ -117,23 +106,10 @@ def train_tokens(
     writer: FormWriter | None = None,
     keep_groups: bool = False,
 ) -> dict[str, int]:
-    """Choose the tokens of a vocabulary from patients.
+    """Choose the tokens of a vocabulary from patients, written by `writer` first; only visits in view are counted.
 
-    Args:
-        dataset (`Any`): Any form that [`_read_tables`] takes.
-        rules (`CodeCategories`): From code to category.
-        options (`EncodingOptions`): How patients will be written; only visits in view are counted.
-        special_tokens (`Iterable[str]`): First tokens, in order.
-        min_patients (`int`): Smallest number of distinct patients behind a token.
-        max_size (`int` or `None`): Largest vocabulary; the codes of most patients then stay.
-        writer ([`FormWriter`], *optional*): Writes the patients in a form before they are counted.
-        keep_groups (`bool`, *optional*): Whether the groups of codes that have a token have one too.
-
-    Returns:
-        `dict[str, int]`: Token to id. Tokens are sorted by text inside their group, so ids reveal no frequency.
-
-    Raises:
-        ValueError: If there is no patient, no code reaches `min_patients`, or `max_size` leaves no room for codes.
+    Tokens are sorted by text inside their group, so ids reveal no frequency. With `max_size` the codes of most
+    patients stay; with `keep_groups` the groups of codes that have a token have one too.
     """
     if not isinstance(min_patients, int) or isinstance(min_patients, bool) or min_patients < 1:
         raise ValueError(f"expected min_patients to be an integer of at least 1, found {min_patients!r}")

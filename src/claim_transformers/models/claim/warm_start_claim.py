@@ -18,7 +18,7 @@ def follow_tokenizer(model: Any, known: int, tokenizer: Any) -> None:
 
     The table and the decoder of codes have the new size; `known` tokens were there before.
     """
-    tables = _tables(model, known)
+    tables = _tables(model)
     if tokenizer is None:
         return
     if len(tokenizer) != model.config.vocab_size or tokenizer.num_categories < model.config.num_categories:
@@ -39,7 +39,7 @@ def follow_tokenizer(model: Any, known: int, tokenizer: Any) -> None:
         model.config.num_categories = tokenizer.num_categories
 
 
-def _tables(model: Any, known: int) -> list[Tensor]:
+def _tables(model: Any) -> list[Tensor]:
     """Tables with a row for each token, the counts of a classifier included, which grow here."""
     tables, decoder = [model.get_input_embeddings().weight], model.get_output_embeddings()
     for name, part in model.named_children():

@@ -1,7 +1,7 @@
 """The `claim_recurrent` model family: DoctorAI, Dipole and RETAIN on the tokens of [`ClaimTokenizer`].
 
-The other files of this folder import one another with a single dot and nothing else of the package, because they are
-copied flat beside a checkpoint that carries its code.
+Its files lie beside those of the `claim` family, with which they share checks and losses, because the files of a model
+are copied flat beside a checkpoint that carries its code.
 """
 
 from typing import TYPE_CHECKING
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from claim_transformers.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from claim_transformers.models.recurrent.configuration_recurrent import RecurrentConfig
-    from claim_transformers.models.recurrent.modeling_recurrent import (
+    from claim_transformers.models.claim.configuration_recurrent import RecurrentConfig
+    from claim_transformers.models.claim.modeling_recurrent import (
         RecurrentForSequenceClassification,
         RecurrentModel,
         RecurrentModelOutput,

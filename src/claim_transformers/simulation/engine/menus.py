@@ -9,15 +9,7 @@ from claim_transformers.simulation.engine.sampling import CodeTable
 
 
 def parse_menu(text: str) -> list[tuple[str, float]]:
-    """Read a menu: names with the chance of each; what is left to one is the chance of nothing.
-
-    Examples:
-        >>> parse_menu("strep_test:0.5 urine_test:0.1")
-        [('strep_test', 0.5), ('urine_test', 0.1)]
-        >>> parse_menu("a b")
-        Traceback (most recent call last):
-        ValueError: expected chances of a menu that sum to at most 1, found 2.0
-    """
+    """Read a menu such as `strep_test:0.5 urine_test:0.1`: what is left to one is the chance of nothing."""
     parts = [part.partition(":") for part in text.split()]
     menu = [(name, float(chance) if chance else 1.0) for name, _, chance in parts]
     total = sum(chance for _, chance in menu)
@@ -27,14 +19,7 @@ def parse_menu(text: str) -> list[tuple[str, float]]:
 
 
 class Menu:
-    """Menus of every cause for one position on a claim, whose names are pools of the table.
-
-    Examples:
-        >>> table = CodeTable({"test": "87880"})
-        >>> menu = Menu(["", "test:0.5"], table)
-        >>> menu.choose(np.array([0, 1, 1]), np.array([0.1, 0.1, 0.9], dtype=np.float32)).tolist()
-        [-1, 0, -1]
-    """
+    """Menus of every cause for one position on a claim, whose names are pools of the table."""
 
     def __init__(self, texts: Sequence[str], table: CodeTable) -> None:
         menus = [parse_menu(text) for text in texts]

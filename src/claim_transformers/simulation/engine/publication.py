@@ -15,16 +15,7 @@ from claim_transformers.simulation.engine.block_tables import BlockTables
 
 @contextmanager
 def publish_simulation(out: Path, *, overwrite: bool = False) -> Iterator["_Publication"]:
-    """Give what writes the files of a folder that becomes `out` when the block ends well.
-
-    Examples:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with publish_simulation(Path(folder) / "claims") as publication:
-        ...         publication.write_json("dirt", {"duplicates": 3})
-        ...     sorted(path.name for path in Path(folder).rglob("*"))
-        ['claims', 'dirt.json']
-    """
+    """Give what writes the files of a folder that becomes `out` when the block ends well."""
     with publish_folder(out, check=lambda found: _check(found, overwrite)) as folder, ExitStack() as writers:
         yield _Publication(folder, writers)
 

@@ -88,7 +88,7 @@ def admit(
     community, month = world.community, world.month(day)
     cause = _causes(world, patient, month, is_planned, last_cause, generator)
     grave = community.illness[patient, month]
-    discharge = _lengths(world, cause, grave, day, generator)
+    discharge = _lengths(cause, grave, day, generator)
     days = discharge - day
     disposition = _dispositions(world, patient, cause, grave, days, month, generator)
     share = np.array([_TRANSFER_SHARE.get(name, _OTHER_TRANSFER_SHARE) for name in CAUSE_NAMES], dtype=np.float32)
@@ -140,7 +140,7 @@ def _causes(
     return cause
 
 
-def _lengths(world: World, cause: Int, grave: Float, day: Int, generator: np.random.Generator) -> Int:
+def _lengths(cause: Int, grave: Float, day: Int, generator: np.random.Generator) -> Int:
     """Day of discharge."""
     mean = column("days")[cause] * (np.float32(0.92) + np.float32(0.1) * grave)
     shape = generator.standard_gamma(1.9, len(cause), dtype=np.float32) / np.float32(1.9)

@@ -59,10 +59,10 @@ def write_care(
     sheets = [
         *stay_claims(world, codes, stays, generator),
         follow_up_claims(codes, stays, bounds, generator),
-        *after_claims(world, codes, stays, bounds, generator),
+        *after_claims(codes, stays, bounds, generator),
         *hospice_claims(world, codes, stays, death_day, generator),
-        *office_claims(world, codes, visits, generator),
-        *emergency_claims(world, codes, urgent, is_observation, generator),
+        *office_claims(codes, visits, generator),
+        *emergency_claims(codes, urgent, is_observation, generator),
         *dialysis_claims(world, codes, generator),
         *chemotherapy_claims(world, codes, generator),
         *equipment_claims(world, codes, stays, generator),

@@ -20,9 +20,7 @@ _HOME_HEALTH_AFTER_FACILITY = 0.35
 _HOSPICE_SHARE, _HOSPICE_DAYS, _HOSPICE_SPREAD = 0.36, 18.0, 1.2
 
 
-def after_claims(
-    world: World, codes: MedicareCodebook, stays: Stays, bounds: Bounds, generator: np.random.Generator
-) -> list[Sheet]:
+def after_claims(codes: MedicareCodebook, stays: Stays, bounds: Bounds, generator: np.random.Generator) -> list[Sheet]:
     """Claims of nursing facilities and home health agencies."""
     sent = np.flatnonzero(stays.disposition == FACILITY)
     days = generator.standard_gamma(1.4, len(sent)) / 1.4 * _FACILITY_DAYS

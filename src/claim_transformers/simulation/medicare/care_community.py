@@ -21,9 +21,7 @@ def _reason_pools(codes: MedicareCodebook) -> Int:
     return codes.diagnoses.pool_ids([*(condition.name for condition in CONDITIONS), "minor"])
 
 
-def office_claims(
-    world: World, codes: MedicareCodebook, visits: Events, generator: np.random.Generator
-) -> list[Sheet]:
+def office_claims(codes: MedicareCodebook, visits: Events, generator: np.random.Generator) -> list[Sheet]:
     """Carrier claims of office visits, with laboratory, imaging and clinic visits that come of them."""
     pool = _reason_pools(codes)[visits.reason]
     office = new_sheet("CAR", visits.patient, visits.day, visits.day, pool, mention=0.45, place="11")
@@ -63,7 +61,7 @@ def office_claims(
 
 
 def emergency_claims(
-    world: World, codes: MedicareCodebook, visits: Events, is_observation: Bool, generator: np.random.Generator
+    codes: MedicareCodebook, visits: Events, is_observation: Bool, generator: np.random.Generator
 ) -> list[Sheet]:
     """Outpatient and carrier claims of emergency visits and observation stays."""
     count = len(visits)

@@ -50,13 +50,6 @@ class _DatedTable:
     """Pools of codes whose weights change on the day of a drift and whose codes change with the version of ICD.
 
     The same pools come as they are before and from October 1, 2015 on, or only once.
-
-    Examples:
-        >>> table = _DatedTable([{"x": "A:1"}, {"x": "B:1"}], PlantedDrift(2012))
-        >>> days = np.array([_ICD10_DAY - 1, _ICD10_DAY])
-        >>> codes = table.draw(np.zeros(2, dtype=np.int32), np.zeros(2, dtype=np.float32), days)
-        >>> table.vocabulary.take(codes).to_pylist()
-        ['A', 'B']
     """
 
     def __init__(self, versions: Sequence[Mapping[str, str]], drift: PlantedDrift) -> None:

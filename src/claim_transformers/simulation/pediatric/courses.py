@@ -40,16 +40,7 @@ def age_months(month: int | Int, birth_month: Int) -> Int:
 
 @dataclass(frozen=True)
 class Switches:
-    """Rates at which the conditions of one process begin and end.
-
-    Examples:
-        >>> cold = Switches(("cold",), np.full((2, 1, 253), 0.05), np.full((1, 1, 253), 0.05), ((),), 0.0)
-        >>> active, ever, ones = (np.full((1, 4000), value, dtype=np.float32) for value in (0, 0, 1))
-        >>> zero = np.zeros(4000, dtype=np.int32)
-        >>> cold.move(active, ever, ones, (), zero, zero, zero, 1, np.random.Generator(np.random.Philox(0)))
-        >>> bool(0.03 < active.mean() < 0.07)
-        True
-    """
+    """Rates at which the conditions of one process begin and end."""
 
     names: tuple[str, ...]  # Conditions.
     onset: Float  # Monthly rate by sex (girls first), condition and month of age.

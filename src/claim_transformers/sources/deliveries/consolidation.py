@@ -25,11 +25,12 @@ from claim_transformers.claims.engine import (
     connect,
     create_view,
     engine_errors,
+    quote_text,
     read_batches,
     set_limits,
 )
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
-from claim_transformers.claims.sequences import write_patients
+from claim_transformers.claims.sequences import PatientsWriter
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest, write_table
 from claim_transformers.codes.errors import ClaimDataError
@@ -121,6 +122,7 @@ def consolidate(
         raise ClaimDataError("E_NO_FILE", f"expected valid loads in {staging.path.name}, found none")
     with (
         write_folder(out, overwrite=overwrite) as folder,
+        PatientsWriter(folder, salt=salt) as writer,
         tqdm(total=6, desc="consolidate", disable=not progress) as bar,
     ):
         scratch = folder / ".scratch"
@@ -132,7 +134,7 @@ def consolidate(
             traced, staged = _read_sources(connection, staging, exported, scratch, dict(options or {}))
             ledger = Ledger()
             lines = settle_tables(
-                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
+                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date, writer
             )
             _write_provenance(connection, traced, folder / "provenance")
         finally:
@@ -144,9 +146,7 @@ def consolidate(
         source = next(iter(names)) if len(names) == 1 else None
         patients = None
         if has_claims:
-            patients, _ = write_patients(
-                folder, salt=salt, extract_date=extract_date, source=source, without_enrollment=silent
-            )
+            patients, _ = writer.write(extract_date=extract_date, source=source, without_enrollment=silent)
         report = {**ledger.to_dict(), "last_day": patients and patients.last_day}
         (folder / "quality_report.json").write_text(report_to_json(report), encoding="utf-8")
         manifest = describe_run(staged, lines, patients, salt)
@@ -168,11 +168,10 @@ def _export_loads(staging: Staging, loads: Sequence[Load], folder: Path) -> dict
         table = staging.connection.table(stage_table(load.source, load.table))
         rows = table.filter(table.load_id == load.load_id).order_by("row_no")
         rows = rows.select(*staging.raw_columns(load), **{_ROW_NO: table.row_no})
-        quoted = str(target).replace("'", "''")
         with engine_errors(f"reading load {load.load_id}"):
             # The number tells files apart that differ in their line ends alone: their rows are duplicates, counted.
             staging.connection.raw_sql(
-                f"COPY ({staging.connection.compile(rows)}) TO '{quoted}' "
+                f"COPY ({staging.connection.compile(rows)}) TO {quote_text(target)} "
                 f"(FORMAT parquet, KV_METADATA {{load: '{load.load_id}'}})"
             )
     return {_name_load(load): load for load in loads}
@@ -275,7 +274,7 @@ def _trace_lines(lines: ir.Table, target: str, rule: str) -> ir.Table:
     )
 
 
-def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) -> int:
+def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) -> None:
     if untraced := [one.rule for one in traced if one.lines is None]:
         raise RuntimeError(f"expected the lines of every raw table, found none of {', '.join(untraced)}")
     parts = [_trace_lines(one.lines, one.table.target, one.rule) for one in traced if one.lines is not None]
@@ -283,4 +282,4 @@ def _write_provenance(connection: Backend, traced: list[_Traced], folder: Path) 
     with engine_errors("writing provenance"):
         ordered = every.order_by(_PROVENANCE_SCHEMA.names)
         batches = read_batches(connection, ordered)
-        return write_table(folder, _PROVENANCE_SCHEMA, (pa.Table.from_batches([batch]) for batch in batches))
+        write_table(folder, _PROVENANCE_SCHEMA, (pa.Table.from_batches([batch]) for batch in batches))

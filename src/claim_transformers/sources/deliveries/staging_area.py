@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from claim_transformers.claims.engine import engine_errors, is_computed, open_engine
+from claim_transformers.claims.engine import engine_errors, is_computed, open_engine, quote_name, quote_text
 from claim_transformers.claims.fields import clean_id
 from claim_transformers.claims.files import private_umask, scratch_folder, write_errors
 from claim_transformers.claims.inputs import check_inputs
@@ -67,12 +67,7 @@ _BY_NUMBER = "name the load by its number, corrects=[NUMBER] (--corrects-load NU
 
 @dataclass(frozen=True)
 class Load:
-    """One file that was loaded.
-
-    Examples:
-        >>> Load(1, "synpuf", "inpatient", "inpatient.csv", "00", 2, 90).is_valid
-        True
-    """
+    """One file that was loaded."""
 
     load_id: int  # 1 for the first load of a staging area.
     source: str  # Such as `"cms-rif"`.
@@ -309,12 +304,10 @@ class Staging:
         self.connection.raw_sql(f'CREATE TABLE IF NOT EXISTS "{name}" ({own})')
         # A later version of a layout may bring new columns; rows of earlier loads have none of them.
         for column in columns:
-            quoted = column.replace('"', '""')
-            self.connection.raw_sql(f'ALTER TABLE "{name}" ADD COLUMN IF NOT EXISTS "{quoted}" VARCHAR')
-        file_name = load.file_name.replace("'", "''")
+            self.connection.raw_sql(f'ALTER TABLE "{name}" ADD COLUMN IF NOT EXISTS {quote_name(column)} VARCHAR')
         self.connection.raw_sql(
             f'INSERT INTO "{name}" BY NAME SELECT {load.load_id}::BIGINT AS load_id, '
-            f"'{load.sha256}' AS file_sha256, * REPLACE ('{file_name}' AS source_file) "
+            f"'{load.sha256}' AS file_sha256, * REPLACE ({quote_text(load.file_name)} AS source_file) "
             f'FROM "{rows.get_name()}"'
         )
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from claim_transformers.claims.assembly import PatientCounts
 from claim_transformers.claims.engine import load
 from claim_transformers.claims.patient_parts import unpack_piece
-from claim_transformers.claims.sequences import PatientFacts, write_patients
+from claim_transformers.claims.sequences import PatientFacts, PatientsWriter
 from claim_transformers.sources.distribution.ledgers import PartLedger
 from claim_transformers.sources.distribution.units import Job, Whole
 from claim_transformers.sources.pipeline.contract import RawFile, StagedSource, WholeTable
@@ -101,28 +101,32 @@ class SettlePart:
 
     def _settle(self, number: int, pieces: Iterator[bytes], folder: Path) -> Part:
         job, ledger = self.whole.job, PartLedger()
-        with job.engine() as (connection, scratch):
-            source = _read_part(self.whole, connection, scratch, pieces)
-            tables = tuple(
-                replace(
-                    table,
-                    # What is true of whole files is entered for the whole.
-                    files=tuple(RawFile(one.name, one.num_rows, one.num_bytes, one.sha256) for one in table.files),
-                    whole=WholeTable(
-                        self.id_counts.get(table.name, (0, 0, 0)),
-                        load(
-                            connection, f"shared_by_all_{table.name}", _claims(self.shared_claims.get(table.name, ()))
+        with _open_patients(job, folder) as patients:
+            with job.engine() as (connection, scratch):
+                source = _read_part(self.whole, connection, scratch, pieces)
+                tables = tuple(
+                    replace(
+                        table,
+                        # What is true of whole files is entered for the whole.
+                        files=tuple(RawFile(one.name, one.num_rows, one.num_bytes, one.sha256) for one in table.files),
+                        whole=WholeTable(
+                            self.id_counts.get(table.name, (0, 0, 0)),
+                            load(
+                                connection,
+                                f"shared_by_all_{table.name}",
+                                _claims(self.shared_claims.get(table.name, ())),
+                            ),
                         ),
-                    ),
+                    )
+                    for table in source.tables
                 )
-                for table in source.tables
-            )
-            source = replace(source, tables=tables, latest_start=self.latest_start)
-            quiet = SimpleNamespace(update=lambda: None, set_postfix_str=lambda _: None)
-            lines = settle_tables(connection, source, folder, ledger, quiet, 1.0, 1.0, job.extract_date)
-        if not any(lines.values()):
-            return Part(number, ledger, lines)
-        return Part(number, ledger, lines, *_write_patients(job, source.name, _is_silent(source), folder))
+                source = replace(source, tables=tables, latest_start=self.latest_start)
+                quiet = SimpleNamespace(update=lambda: None, set_postfix_str=lambda _: None)
+                lines = settle_tables(connection, source, folder, ledger, quiet, 1.0, 1.0, job.extract_date, patients)
+            if not any(lines.values()):
+                return Part(number, ledger, lines)
+            written = _write_patients(job, patients, source.name, _is_silent(source))
+        return Part(number, ledger, lines, *written)
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,8 @@ class WritePatients:
 
     def __call__(self, number: int) -> PatientCounts:
         """Write the patients of a part."""
-        return _write_patients(self.job, self.source, self.is_silent, part_folder(self.job, number), self.facts)[0]
+        with _open_patients(self.job, part_folder(self.job, number)) as patients:
+            return _write_patients(self.job, patients, self.source, self.is_silent, self.facts)[0]
 
 
 def _is_silent(source: StagedSource) -> bool:
@@ -149,16 +154,17 @@ def _is_silent(source: StagedSource) -> bool:
     return any(not table.has_spans for table in source.tables)
 
 
+def _open_patients(job: Job, folder: Path) -> PatientsWriter:
+    return PatientsWriter(folder, salt=job.salt, drug_names=job.drug_names)
+
+
 def _write_patients(
-    job: Job, source: str, is_silent: bool, folder: Path, whole: PatientFacts | None = None
+    job: Job, patients: PatientsWriter, source: str, is_silent: bool, whole: PatientFacts | None = None
 ) -> tuple[PatientCounts, PatientFacts]:
-    return write_patients(
-        folder,
-        salt=job.salt,
+    return patients.write(
         extract_date=job.extract_date,
         source=source,
         without_enrollment={source} if is_silent else (),
-        drug_names=job.drug_names,
         whole=whole,
     )
 

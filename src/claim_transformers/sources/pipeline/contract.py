@@ -52,38 +52,21 @@ RawLocation: TypeAlias = "str | Path | BaseBackend | None"
 
 @dataclass(frozen=True)
 class RawFile:
-    """One raw file as it came.
+    """One raw file as it came."""
 
-    Args:
-        name (`str`): File name without folders; it is `source_file` of its rows.
-        num_rows (`int`): Data rows in the file, those that could not be read included.
-        num_bytes (`int`): Size on disk.
-        sha256 (`str`): Hash of the content, hexadecimal.
-        rejects (`pa.Table`, *optional*):
-            Rows that the reader could not split into columns: `row_no` (int64), `reason_code`, `raw_line` (string).
-        fixes (`Mapping[str, int]`, *optional*): `F_...` code to count, such as a byte-order mark that was skipped.
-        warnings (`Mapping[str, int]`, *optional*): `W_...` code to count.
-        unused (`tuple[str, ...]`, *optional*): Columns that hold values and that nothing reads.
-        unknown_systems (`Mapping[str, int]`, *optional*): Code systems by address whose codes nothing reads, counted.
-        filled (`frozenset[str]`, *optional*): Columns that hold values, by their names in the layout, where known.
-        codes (`Mapping[str, pa.Table]`, *optional*): Of some columns of codes, by their names in the layout, how often
-            each occurs (`raw`, `occurrences`); a code may stand there several times.
-
-    Examples:
-        >>> RawFile("inpatient.csv", num_rows=2, num_bytes=120, sha256="00").num_rejected
-        0
-    """
-
-    name: str
-    num_rows: int
+    name: str  # File name without folders; it is `source_file` of its rows.
+    num_rows: int  # Data rows in the file, those that could not be read included.
     num_bytes: int
     sha256: str
+    # Rows that the reader could not split into columns: `row_no` (int64), `reason_code`, `raw_line` (string).
     rejects: pa.Table | None = None
-    fixes: Mapping[str, int] = field(default_factory=dict)
-    warnings: Mapping[str, int] = field(default_factory=dict)
-    unused: tuple[str, ...] = ()
-    unknown_systems: Mapping[str, int] = field(default_factory=dict)
-    filled: frozenset[str] | None = None
+    fixes: Mapping[str, int] = field(default_factory=dict)  # `F_...` code, such as of a byte-order mark, to count.
+    warnings: Mapping[str, int] = field(default_factory=dict)  # `W_...` code to count.
+    unused: tuple[str, ...] = ()  # Columns that hold values and that nothing reads.
+    unknown_systems: Mapping[str, int] = field(default_factory=dict)  # Systems, by address, whose codes nothing reads.
+    filled: frozenset[str] | None = None  # Columns that hold values, by their names in the layout, where known.
+    # Of some columns of codes, by their names in the layout, how often each occurs (`raw`, `occurrences`); a code may
+    # stand there several times.
     codes: Mapping[str, pa.Table] = field(default_factory=dict)
 
     @property
@@ -120,30 +103,15 @@ def name_apart(
 
 @dataclass(frozen=True)
 class CodeColumns:
-    """Raw columns that hold codes of one system, or of a system that another column of the row names.
-
-    Args:
-        columns (`tuple[str, ...]`): Raw columns.
-        system (`str`, *optional*): System of all of them, such as `"ICD9CM"`.
-        system_of (`Callable[[ir.Table], ir.StringValue]`, *optional*):
-            Expression that names the system of each row, instead of `system`.
-        systems (`tuple[str, ...]`, *optional*): The systems that `system_of` can name.
-        tolerant (`bool`, *optional*, defaults to `False`):
-            Keep codes that do not have the form of their system, as far as they are letters and digits. For columns of
-            which the source is known to hold other codes; they are counted as `W_UNKNOWN_CODE`.
-
-    Raises:
-        ValueError: If not exactly one of `system` and `system_of` is given, or `system_of` without `systems`.
-
-    Examples:
-        >>> CodeColumns(("ICD9_DGNS_CD_1", "ICD9_DGNS_CD_2"), "ICD9CM").systems
-        ('ICD9CM',)
-    """
+    """Raw columns that hold codes of one system, or of a system that another column of the row names."""
 
     columns: tuple[str, ...]
-    system: str | None = None
+    system: str | None = None  # System of all of them, such as `"ICD9CM"`.
+    # Expression that names the system of each row, instead of `system`, and the systems that it can name.
     system_of: Callable[[ir.Table], ir.StringValue] | None = None
     systems: tuple[str, ...] = ()
+    # Whether codes stay that do not have the form of their system, as far as they are letters and digits: for columns
+    # of which the source is known to hold other codes. They are counted as `W_UNKNOWN_CODE`.
     tolerant: bool = False
 
     def __post_init__(self) -> None:
@@ -158,104 +126,63 @@ class CodeColumns:
 @holds_no_rows
 @dataclass(frozen=True)
 class Versions:
-    """How versions of a claim or of a line are told apart.
+    """How versions of a claim or of a line are told apart."""
 
-    Args:
-        key (`tuple[str, ...]`): Raw columns that all versions share.
-        order (`Callable[[ir.Table], ir.Value]`): Of the rows with one key those of the largest value count.
-
-    Examples:
-        >>> Versions(("CLM_ID",), lambda rows: rows.PROCESSED).key
-        ('CLM_ID',)
-    """
-
-    key: tuple[str, ...]
-    order: Callable[[ir.Table], ir.Value]
+    key: tuple[str, ...]  # Raw columns that all versions share.
+    order: Callable[[ir.Table], ir.Value]  # Of the rows with one key those of the largest value count.
 
 
 @dataclass(frozen=True)
 class WholeTable:
-    """What is true of a whole raw table, for those who look at the rows of some patients alone.
+    """What is true of a whole raw table, for those who look at the rows of some patients alone."""
 
-    Args:
-        id_counts (`tuple[int, int, int]`): Rows with a patient id, such ids, and the most rows that one of them has.
-        shared_claims (`ir.Table`): Hashes (`claim_hash`) of claims that stand under more than one patient.
-    """
-
-    id_counts: tuple[int, int, int]
-    shared_claims: ir.Table
+    id_counts: tuple[int, int, int]  # Rows with a patient id, such ids, and the most rows that one of them has.
+    shared_claims: ir.Table  # Hashes (`claim_hash`) of claims that stand under more than one patient.
 
 
 @dataclass(frozen=True)
 class StagedTable:
-    """The rows of one raw table, all files of it together, and what they mean.
+    """The rows of one raw table, all files of it together, and what they mean."""
 
-    Args:
-        name (`str`): Name of the raw table within its source, such as `"inpatient"`.
-        target (`str`): Canonical table that its rows become.
-        rows (`ir.Table`):
-            All readable rows. Raw columns are **strings**, an empty field is null; plus `source_file` (string, a
-            `RawFile.name`) and `row_no` (int64, 1-based number of the data row in its file).
-        files (`tuple[RawFile, ...]`): The files the rows came from.
-        patient_column (`str`): Raw column of the patient id.
-        row_key (`tuple[str, ...]`):
-            Raw columns that tell rows apart, for claims those of the key of `target`. Rows that share it are compared
-            in full for duplicates; of claims whose key still stands twice, all rows go to quarantine.
-        to_canonical (`Callable[[ir.Table], ir.Table]`):
-            Takes surviving `rows` (codes already canonical, without the `SYSTEM/` prefix) and returns lines of
-            `target`: any subset of its columns, named and typed as in `claims.schema`; missing ones become null. Every
-            row gives at least one line. It passes `source_file` and `row_no` on; where one row gives several lines it
-            adds `is_first_line` (boolean, true once per row).
-        to_folded (`Callable[[ir.Table], ir.Table]`, *optional*):
-            Of a layout whose rows hold several lines of one claim: rows of which `lines.unfold_claims` gives what
-            `to_canonical` does. They are then sorted in place of their many lines.
-        claim_type (`str` or `Callable[[ir.Table], ir.StringValue]`, *optional*, defaults to `"NONE"`):
-            Claim type of the rows, a constant or an expression over `rows`; `"NONE"` for eligibility.
-        derive (`Callable[[ir.Table], ir.Table]`, *optional*):
-            Adds columns that need other rows, such as the dates of the claim that a row continues. Checks and
-            `to_canonical` see them; quarantine and the comparison of duplicates do not.
-        kinds (`Mapping[str, str]`, *optional*):
-            Raw columns of the layout with their types, by which duplicates are judged; without them all, as text.
-        source_column (`str`, *optional*): Raw column of the payer or system whose claim numbers these are.
-        claim_column (`str`, *optional*): Raw column of the claim id. A claim of two patients is quarantined.
-        service_date (`Callable[[ir.Table], ir.DateValue]`, *optional*):
-            Date that must lie within the patient's life and before the extract; null where it cannot be read.
-        checks (`tuple[RowCheck, ...]`, *optional*): Checks on the raw columns, in order.
-        code_columns (`tuple[CodeColumns, ...]`, *optional*): Raw columns that hold codes.
-        reversal (`Reversal`, *optional*): How reversals are found; without it none are netted.
-        versions (`Versions`, *optional*): How later versions are found; without it none are.
-        warnings (`tuple[RowCheck, ...]`, *optional*): `W_...` conditions that are counted while the row stays.
-        denials (`tuple[str, ...]`, *optional*): Raw columns that say which claims or lines were denied.
-        has_spans (`bool`, *optional*, defaults to `True`):
-            Of eligibility, whether it tells when patients were enrolled. If so, a patient without a span was not.
-        is_wide (`bool`, *optional*, defaults to `False`):
-            Whether `to_canonical` takes `claims.wide_rows.WideRows` too.
-        whole (`WholeTable`, *optional*): Where `rows` are those of some patients, what is true of all.
-    """
-
-    name: str
-    target: TargetTable
+    name: str  # Name of the raw table within its source, such as `"inpatient"`.
+    target: TargetTable  # Canonical table that its rows become.
+    # All readable rows. Raw columns are **strings**, an empty field is null; plus `source_file` (string, a
+    # `RawFile.name`) and `row_no` (int64, 1-based number of the data row in its file).
     rows: ir.Table
-    files: tuple[RawFile, ...]
-    patient_column: str
+    files: tuple[RawFile, ...]  # The files the rows came from.
+    patient_column: str  # Raw column of the patient id.
+    # Raw columns that tell rows apart, for claims those of the key of `target`. Rows that share it are compared in
+    # full for duplicates; of claims whose key still stands twice, all rows go to quarantine.
     row_key: tuple[str, ...]
+    # Takes surviving `rows` (codes already canonical, without the `SYSTEM/` prefix) and returns lines of `target`: any
+    # subset of its columns, named and typed as in `claims.schema`; missing ones become null. Every row gives at least
+    # one line. It passes `source_file` and `row_no` on; where one row gives several lines it adds `is_first_line`
+    # (boolean, true once per row).
     to_canonical: Callable[[ir.Table], ir.Table]
+    # Of a layout whose rows hold several lines of one claim: rows of which `lines.unfold_claims` gives what
+    # `to_canonical` does. They are then sorted in place of their many lines.
     to_folded: Callable[[ir.Table], ir.Table] | None = None
+    # Claim type of the rows, a constant or an expression over `rows`; `"NONE"` for eligibility.
     claim_type: str | Callable[[ir.Table], ir.StringValue] = "NONE"
+    # Adds columns that need other rows, such as the dates of the claim that a row continues. Checks and `to_canonical`
+    # see them; quarantine and the comparison of duplicates do not.
     derive: Callable[[ir.Table], ir.Table] | None = None
+    # Raw columns of the layout with their types, by which duplicates are judged; without them all, as text.
     kinds: Mapping[str, str] = field(default_factory=dict)
-    source_column: str | None = None
-    claim_column: str | None = None
+    source_column: str | None = None  # Raw column of the payer or system whose claim numbers these are.
+    claim_column: str | None = None  # Raw column of the claim id. A claim of two patients is quarantined.
+    # Date that must lie within the patient's life and before the extract; null where it cannot be read.
     service_date: Callable[[ir.Table], ir.DateValue] | None = None
-    checks: tuple[RowCheck, ...] = ()
-    code_columns: tuple[CodeColumns, ...] = ()
-    reversal: Reversal | None = None
-    versions: Versions | None = None
-    warnings: tuple[RowCheck, ...] = ()
-    denials: tuple[str, ...] = ()
+    checks: tuple[RowCheck, ...] = ()  # Checks on the raw columns, in order.
+    code_columns: tuple[CodeColumns, ...] = ()  # Raw columns that hold codes.
+    reversal: Reversal | None = None  # How reversals are found; without it none are netted.
+    versions: Versions | None = None  # How later versions are found; without it none are.
+    warnings: tuple[RowCheck, ...] = ()  # `W_...` conditions that are counted while the row stays.
+    denials: tuple[str, ...] = ()  # Raw columns that say which claims or lines were denied.
+    # Of eligibility, whether it tells when patients were enrolled. If so, a patient without a span was not.
     has_spans: bool = True
-    is_wide: bool = False
-    whole: WholeTable | None = None
+    is_wide: bool = False  # Whether `to_canonical` takes `claims.wide_rows.WideRows` too.
+    whole: WholeTable | None = None  # Where `rows` are those of some patients, what is true of all.
 
     @property
     def has_few_rows(self) -> bool:
@@ -282,23 +209,12 @@ def have_few_cells(files: Sequence[RawFile], num_columns: int) -> bool:
 
 @dataclass(frozen=True)
 class StagedSource:
-    """Everything that a source found.
+    """Everything that a source found."""
 
-    Args:
-        name (`str`): Name of the source, `data_source` of rows that do not name their own.
-        tables (`tuple[StagedTable, ...]`): Eligibility first, because claims are checked against it.
-        description (`Mapping[str, Any]`, *optional*): Facts for the manifest, such as the year of an extract.
-        latest_start (`datetime.date`, *optional*): Of rows of some patients, the latest start of enrolment of all.
-
-    Examples:
-        >>> StagedSource("synpuf", ()).tables
-        ()
-    """
-
-    name: str
-    tables: tuple[StagedTable, ...]
-    description: Mapping[str, Any] = field(default_factory=dict)
-    latest_start: dt.date | None = None
+    name: str  # Name of the source, `data_source` of rows that do not name their own.
+    tables: tuple[StagedTable, ...]  # Eligibility first, because claims are checked against it.
+    description: Mapping[str, Any] = field(default_factory=dict)  # For the manifest, such as the year of an extract.
+    latest_start: dt.date | None = None  # Of rows of some patients, the latest start of enrolment of all.
 
 
 class SourceReader(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import logging
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from claim_transformers.claims.files import flush, to_json, write_errors, write_file
+from claim_transformers.claims.files import file_sha256, flush, to_json, write_errors, write_file
 from claim_transformers.codes.errors import ClaimDataError
 
 _logger = logging.getLogger(__name__)
@@ -154,8 +153,7 @@ def _check_hash(path: Path, target: Path) -> None:
     """
     record_file = target.parent / _RECORD
     record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.exists() else {}
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(path)
     expected = record.setdefault(target.name, found)
     if expected != found:
         where = "in the folder" if path == target else "at the server"

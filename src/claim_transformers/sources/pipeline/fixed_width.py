@@ -44,14 +44,7 @@ class _Lines:
 
 @dataclass
 class _CutFile:
-    """What became of a file of fixed width.
-
-    Args:
-        record_length (`int`): Characters of its records.
-        num_rows (`int`): Its filled lines.
-        has_mark (`bool`): Whether it begins with a byte-order mark.
-        rejects (`pa.Table`): Lines that are no records: `row_no`, `reason_code`, `raw_line`.
-    """
+    """What became of a file of fixed width; `rejects` have `row_no`, `reason_code` and `raw_line`."""
 
     record_length: int
     num_rows: int

@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from claim_transformers.claims.engine import MEMORY_LIMIT, connect, set_limits
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json, show_entry
 from claim_transformers.claims.schema import SCHEMAS
-from claim_transformers.claims.sequences import write_patients
+from claim_transformers.claims.sequences import CLAIM_TABLES, PatientsWriter
 from claim_transformers.claims.small_cells import HIDDEN, MIN_SHOWN, show, show_count, show_part
 from claim_transformers.claims.splits import DEFAULT_SALT
 from claim_transformers.claims.store import write_folder, write_manifest
@@ -37,7 +38,7 @@ from claim_transformers.sources.pipeline.drug_names import (
     write_drug_names,
 )
 from claim_transformers.sources.pipeline.eligibility import read_people, settle_eligibility
-from claim_transformers.sources.pipeline.publishing import publish_table
+from claim_transformers.sources.pipeline.publishing import begin_patients, complete_lines, publish_lines
 from claim_transformers.sources.pipeline.screening import ScreenedTable, screen_table, write_quarantine
 from claim_transformers.sources.registry import Source, find_source, load_function
 from claim_transformers.version import __version__
@@ -213,7 +214,11 @@ def ingest(
         published: IngestSummary = load_function(registered.publish)(path, out, **given)
         return published
     reader = registered.reader()
-    with write_folder(out, overwrite=overwrite) as folder, tqdm(total=6, desc=source, disable=not progress) as bar:
+    with (
+        write_folder(out, overwrite=overwrite) as folder,
+        PatientsWriter(folder, salt=salt, drug_names=drugs and drugs.names) as writer,
+        tqdm(total=6, desc=source, disable=not progress) as bar,
+    ):
         scratch = folder / ".scratch"
         scratch.mkdir()
         connection = connect(threads=threads, memory_limit=memory_limit, spill_folder=scratch / "spill")
@@ -232,14 +237,14 @@ def ingest(
                 set_limits(connection)
             ledger = Ledger()
             lines = settle_tables(
-                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date
+                connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date, writer
             )
         finally:
             connection.disconnect()
         shutil.rmtree(scratch)
         bar.set_postfix_str("patients")
         has_claims = any(lines.get(name) for name in ("claim_line", "rx_claim"))
-        patients = _write_patients(folder, staged, salt, extract_date, drugs) if has_claims else None
+        patients = _write_patients(writer, staged, extract_date) if has_claims else None
         bar.update()
         report = write_facts(folder, path, staged, ledger, lines, patients, drugs, salt)
     return IngestSummary(Path(out), report, lines, patients)
@@ -286,17 +291,9 @@ def drugs_of(source: Source, path: RawLocation, ndc_directory: str | Path | None
     return read_drug_names(ndc_directory)
 
 
-def _write_patients(
-    folder: Path, staged: StagedSource, salt: str, extract_date: dt.date | None, drugs: DrugNames | None
-) -> PatientCounts:
-    return write_patients(
-        folder,
-        salt=salt,
-        extract_date=extract_date,
-        source=staged.name,
-        without_enrollment={staged.name} if any(not table.has_spans for table in staged.tables) else (),
-        drug_names=None if drugs is None else drugs.names,
-    )[0]
+def _write_patients(writer: PatientsWriter, staged: StagedSource, extract_date: dt.date | None) -> PatientCounts:
+    silent = {staged.name} if any(not table.has_spans for table in staged.tables) else ()
+    return writer.write(extract_date=extract_date, source=staged.name, without_enrollment=silent)[0]
 
 
 def _simulation_of(path: RawLocation) -> dict[str, Any] | None:
@@ -316,8 +313,12 @@ def settle_tables(
     max_quarantine_share: float,
     max_reason_share: float,
     extract_date: dt.date | None,
+    patients: PatientsWriter,
 ) -> dict[str, int]:
-    """Screen every table of a source and write the canonical tables and the quarantine."""
+    """Screen every table of a source and write the canonical tables and the quarantine.
+
+    The patients table gets lines as they are written, unless these are so few that it reads them faster.
+    """
     lines: dict[str, int] = {}
     screened: list[ScreenedTable] = []
     bar.set_postfix_str("eligibility")
@@ -325,9 +326,9 @@ def settle_tables(
         if table.target == "eligibility":
             screened.append(screen_table(connection, table, ledger))
     screened = settle_eligibility(connection, screened, ledger, extract_date, staged.latest_start)
-    lines["eligibility"] = publish_table(
-        connection, "eligibility", screened, folder, ledger, source=staged.name, extract_date=extract_date
-    )
+    complete = partial(complete_lines, connection, ledger=ledger, source=staged.name, extract_date=extract_date)
+    spans = complete("eligibility", screened)
+    lines["eligibility"] = publish_lines(connection, spans, folder, ledger) if spans else 0
     if screened and not lines["eligibility"]:
         # A table without rows says that nobody was enrolled; no table says nothing.
         (folder / "eligibility").mkdir()
@@ -344,11 +345,14 @@ def settle_tables(
     ledger.check_rates(max_quarantine_share=max_quarantine_share, max_reason_share=max_reason_share)
     write_quarantine(connection, screened, folder / "quarantine")
     bar.update()
-    for target in ("claim_line", "rx_claim"):
+    tables = {target: complete(target, screened) for target in CLAIM_TABLES}
+    is_streamed = any(not table.has_few_rows for table in staged.tables)
+    if is_streamed and (found := [one for one in tables.values() if one]):
+        begin_patients(connection, found, patients)
+    for target, rows in tables.items():
         bar.set_postfix_str(target)
-        lines[target] = publish_table(
-            connection, target, screened, folder, ledger, source=staged.name, extract_date=extract_date
-        )
+        also = partial(patients.add, target) if is_streamed else None
+        lines[target] = publish_lines(connection, rows, folder, ledger, also) if rows else 0
         bar.update()
     ledger.check_conservation()
     return lines

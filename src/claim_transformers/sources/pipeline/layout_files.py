@@ -103,22 +103,15 @@ _NAMES = {str: "text", list: "a list", dict: "a mapping", bool: "true or false"}
 @holds_no_rows
 @dataclass(frozen=True)
 class _LayoutColumn:
-    """One raw column, or a run of numbered ones.
+    """One raw column, or a run of numbered ones."""
 
-    Args:
-        name (`str`): As written in the file, with its range.
-        names (`tuple[str, ...]`): The raw columns.
-        kind (`str`): One of the types above.
-        feeds (`str`, *optional*): Canonical field with its part, such as `diagnoses.listed.code`; `rows` for a column
-            that only decides which rows stay; `unused`; empty if the code of the format says it.
-        because (`str`, *optional*): Why it is unused.
-    """
-
-    name: str
-    names: tuple[str, ...]
-    kind: str
+    name: str  # As written in the file, with its range.
+    names: tuple[str, ...]  # The raw columns.
+    kind: str  # One of the types above.
+    # Canonical field with its part, such as `diagnoses.listed.code`; `rows` for a column that only decides which rows
+    # stay; `unused`; empty if the code of the format says it.
     feeds: str = ""
-    because: str = ""
+    because: str = ""  # Why it is unused.
 
     @property
     def field(self) -> str:
@@ -139,21 +132,13 @@ class _LayoutColumn:
 @holds_no_rows
 @dataclass(frozen=True)
 class _RowRule:
-    """Values of a column that make a row leave, or count.
-
-    Args:
-        column (`str`): Raw column.
-        values (`tuple[str, ...]`): Values.
-        is_listed (`bool`): Whether the values fail; else all others do. An empty field never fails.
-        reason_code (`str`): `D_...`, `R_...` or `W_...`.
-        because (`str`): What the values mean.
-    """
+    """Values of a column that make a row leave, or count."""
 
     column: str
     values: tuple[str, ...]
-    is_listed: bool
-    reason_code: str
-    because: str
+    is_listed: bool  # Whether the values fail; else all others do. An empty field never fails.
+    reason_code: str  # `D_...`, `R_...` or `W_...`.
+    because: str  # What the values mean.
 
     def to_check(self) -> RowCheck:
         """Give the check that finds the rows."""
@@ -173,38 +158,15 @@ class _RowRule:
 @holds_no_rows
 @dataclass(frozen=True)
 class FileLayout:
-    """One layout file.
+    """One layout file, with its keys as above."""
 
-    Args:
-        name (`str`): Name of the file without its ending; it names the raw table.
-        source (`str`): Where its facts are from.
-        target (`str`): Canonical table of its rows, or `"none"`.
-        claim_type (`str`): Canonical claim type, `"NONE"` for eligibility and where rows differ.
-        files (`str`): Regular expression of file names.
-        delimiter (`str`): Between columns.
-        date_format (`str`): One of `_DATE_FORMATS`, empty if the file does not say.
-        columns (`tuple[LayoutColumn, ...]`): All columns.
-        required (`tuple[str, ...]`): Raw columns without which a file cannot be used.
-        quote (`str`, *optional*, defaults to `'"'`): Around fields; empty if a quote is a letter.
-        is_ordered (`bool`, *optional*, defaults to `False`): Whether another order of columns is worth a note.
-        aliases (`Mapping[str, str]`, *optional*): Raw columns by their other names.
-        from_file_name (`Mapping[str, str]`, *optional*): Regular expressions by column that the file name may hold.
-        rules (`tuple[RowRule, ...]`, *optional*): Which rows leave or count.
-        version_day (`str`, *optional*): Raw column of the day by which versions of a claim are told apart.
-        version_instruction (`str`, *optional*): Raw column with `INSERT`, `UPDATE` or `DELETE`.
-        values (`Mapping[str, Mapping[str, str]]`, *optional*): Meaning of raw values by column.
-        enrollment (`Mapping[str, tuple[str, ...]]`, *optional*): `entitled` and `not_observed` values of a month.
-        positions (`Mapping[str, tuple[int, int]]`, *optional*): First character and length of each raw column.
-        record_lengths (`tuple[int, ...]`, *optional*): Characters of a line, the longest first.
-    """
-
-    name: str
+    name: str  # Name of the file without its ending; it names the raw table.
     source: str
     target: str
-    claim_type: str
+    claim_type: str  # `"NONE"` for eligibility and where rows differ.
     files: str
     delimiter: str
-    date_format: str
+    date_format: str  # Empty if the file does not say.
     columns: tuple[_LayoutColumn, ...]
     required: tuple[str, ...]
     quote: str = '"'
@@ -213,10 +175,10 @@ class FileLayout:
     from_file_name: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[_RowRule, ...] = ()
     version_day: str | None = None
-    version_instruction: str | None = None
-    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    enrollment: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    version_instruction: str | None = None  # A column with `INSERT`, `UPDATE` or `DELETE`.
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # By column.
+    enrollment: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # Values of a month, by what they say.
+    positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # By raw column, ranges spelt out.
     record_lengths: tuple[int, ...] = ()
 
     def __hash__(self) -> int:
@@ -276,14 +238,7 @@ class FileLayout:
         return names
 
     def to_layout(self, file_name: str = "") -> Layout:
-        """Give the layout by which a file is read.
-
-        Args:
-            file_name (`str`, *optional*): Name of the file, for columns that may stand in it.
-
-        Returns:
-            [`sources.pipeline.reading.Layout`]: Its columns, without those that the name of the file holds.
-        """
+        """Give the layout by which a file is read, without the columns that its name holds."""
         found = {name: re.search(pattern, file_name) for name, pattern in self.from_file_name.items()}
         constants = {name: match.group() for name, match in found.items() if match is not None}
         # Only a reader that is driven by its layout files takes others.
@@ -317,25 +272,9 @@ def read_layouts(folder: str | Path) -> dict[str, FileLayout]:
 def find_layout_files(
     path: Path, layouts: Mapping[str, FileLayout], *, expected: str, suffixes: tuple[str, ...] = ("",)
 ) -> dict[str, list[Path]]:
-    """Find the files of each layout by their names.
+    """Find the files of each layout in a folder by their names, both sorted; a file of two layouts is refused.
 
-    Args:
-        path (`Path`): A file, or a folder, whose folders are not searched.
-        layouts (`Mapping[str, FileLayout]`): Layouts by name.
-        expected (`str`): What was expected, with names of files as examples, for the message.
-        suffixes (`tuple[str, ...]`, *optional*): Endings of names that are looked at.
-
-    Returns:
-        `dict[str, list[Path]]`: Files by the name of their layout, both sorted.
-
-    Raises:
-        ClaimDataError: `E_LAYOUT_FILE` if two layouts claim a file, `E_NO_FILE` if no file becomes rows.
-
-    Examples:
-        >>> find_layout_files(Path("/nowhere"), {}, expected="RIF files")
-        Traceback (most recent call last):
-            ...
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected RIF files, found ...
+    `expected` says with names of files what was expected, for the message where no file becomes rows.
     """
     candidates = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     found: dict[str, list[Path]] = {}

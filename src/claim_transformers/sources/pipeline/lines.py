@@ -18,29 +18,19 @@ def list_diagnoses(
     codes: Sequence[ir.StringValue],
     poa: Sequence[ir.StringValue] | None = None,
     *,
-    ranks: Sequence[int] | None = None,
+    ranks: Sequence[int | ir.IntegerValue] | None = None,
 ) -> ir.ArrayValue:
     """Put diagnosis columns into one list; the rank is the number of the column, also where an earlier one is empty.
 
-    Args:
-        system (`str` or `ir.StringValue`): Code system of all of them.
-        codes (`Sequence[ir.StringValue]`): Columns in billed order.
-        poa (`Sequence[ir.StringValue]`, *optional*): Their present-on-admission flags.
-        ranks (`Sequence[int]`, *optional*): Their ranks, where columns that nothing fills are left out.
-
-    Returns:
-        `ir.ArrayValue`: As `claim_line.diagnoses`; empty columns are left out.
-
-    Examples:
-        >>> rows = ibis.memtable({"a": [None, "4019"], "b": ["25000", None]}, schema={"a": "string", "b": "string"})
-        >>> lists = rows.select(x=list_diagnoses("ICD9CM", [rows.a, rows.b])).to_pyarrow()["x"].to_pylist()
-        >>> [(entry["code"], entry["rank"]) for entries in lists for entry in entries]
-        [('25000', 2), ('4019', 1)]
+    `ranks` say the number where it is another, such as that of a row which holds one diagnosis.
     """
     flags = poa if poa is not None else [ibis.null("string")] * len(codes)
+    numbers = [
+        ibis.literal(rank, "int8") if isinstance(rank, int) else rank for rank in ranks or range(1, len(codes) + 1)
+    ]
     structs = [
-        ibis.struct({"system": _of_system(system), "code": code, "poa": flag, "rank": ibis.literal(rank, "int8")})
-        for rank, code, flag in zip(ranks or range(1, len(codes) + 1), codes, flags, strict=True)
+        ibis.struct({"system": _of_system(system), "code": code, "poa": flag, "rank": rank})
+        for rank, code, flag in zip(numbers, codes, flags, strict=True)
     ]
     return ibis.array(structs).filter(lambda entry: entry.code.notnull())
 
@@ -54,21 +44,7 @@ def one_diagnosis(system: str | ir.StringValue, code: ir.StringValue) -> ir.Stru
 def list_procedures(
     system: str | ir.StringValue, codes: Sequence[ir.StringValue], dates: Sequence[ir.DateValue] | None = None
 ) -> ir.ArrayValue:
-    """Put procedure columns into one list.
-
-    Args:
-        system (`str` or `ir.StringValue`): Code system of all of them.
-        codes (`Sequence[ir.StringValue]`): Columns in billed order.
-        dates (`Sequence[ir.DateValue]`, *optional*): Their dates.
-
-    Returns:
-        `ir.ArrayValue`: As `claim_line.procedures`; empty columns are left out.
-
-    Examples:
-        >>> rows = ibis.memtable({"a": ["8154"]})
-        >>> rows.select(x=list_procedures("ICD9PCS", [rows.a])).to_pyarrow()["x"].to_pylist()
-        [[{'system': 'ICD9PCS', 'code': '8154', 'date': None}]]
-    """
+    """Put procedure columns, in billed order, into one list without those that are empty."""
     days = dates if dates is not None else [ibis.null("date")] * len(codes)
     structs = [
         ibis.struct({"system": _of_system(system), "code": code, "date": day})
@@ -97,23 +73,10 @@ def unfold_lines(
     entries: Sequence[Mapping[str, ir.Value]],
     is_there: Callable[[ir.StructValue], ir.BooleanValue],
 ) -> ir.Table:
-    """Turn rows that hold several lines in numbered columns into one row per line.
+    """Turn rows that hold several lines in numbered columns, one mapping per line, into one row per line.
 
-    Args:
-        rows (`ir.Table`): Wide rows.
-        entries (`Sequence[Mapping[str, ir.Value]]`): Columns of the first line, of the second, and so on.
-        is_there (`Callable[[ir.StructValue], ir.BooleanValue]`): Whether an entry is a line.
-
-    Returns:
-        `ir.Table`: The rows with `line` (struct of the entry and its 1-based `position`) and `is_first_line`. A row
-        without any line keeps its first entry, so no row is lost.
-
-    Examples:
-        >>> rows = ibis.memtable({"h1": [None, "99213"], "h2": ["G0008", "36415"]}, schema={"h1": "str", "h2": "str"})
-        >>> lines = unfold_lines(rows, [{"code": rows.h1}, {"code": rows.h2}], lambda entry: entry.code.notnull())
-        >>> lines = lines.select(code=lines.line.code, at=lines.line.position, first=lines.is_first_line).to_pyarrow()
-        >>> [tuple(line.values()) for line in lines.to_pylist()]
-        [('G0008', 2, True), ('99213', 1, True), ('36415', 2, False)]
+    It has `line` (struct of the entry and its 1-based `position`) and `is_first_line`. A row without any line keeps
+    its first entry, so no row is lost.
     """
     structs = [
         ibis.struct({"position": ibis.literal(position, "int32"), **entry})

@@ -33,11 +33,9 @@ _ROWS = 1 << 12
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What the columns of a parquet file hold.
+    """Columns of a parquet file with a value (`filled`), and flags whose values all end in `.0` (`whole`).
 
-    Args:
-        filled (`frozenset[str]`): Columns with a value.
-        whole (`Mapping[str, int]`): Flags whose values all end in `.0`, with the number of those that are text.
+    Of each such flag that is the number of values that are text.
     """
 
     filled: frozenset[str]
@@ -53,17 +51,7 @@ class ColumnFacts:
 def find_numeric_codes(path: Path, file: str, kinds: Mapping[str, str], held: pa.Table | None = None) -> ColumnFacts:
     """Refuse a file in which codes or ids came as numbers; tell which columns hold values, and which flags are floats.
 
-    Args:
-        path (`Path`): Parquet file, of its own or of the fields of delimited text.
-        file (`str`): Name for messages.
-        kinds (`Mapping[str, str]`): Kinds of the columns that are read, by their names in the file.
-        held (`pa.Table`, *optional*): All its rows, where they are read already.
-
-    Returns:
-        [`ColumnFacts`]: The columns.
-
-    Raises:
-        ClaimDataError: `E_ID_TYPE` or `E_CODE_TYPE`, with the columns and what was found.
+    `held` are all its rows, where they are read already.
     """
     with pq.ParquetFile(path) as parquet:
         schema = parquet.schema_arrow

@@ -27,20 +27,7 @@ _WIDTH = 116
 
 @dataclass(frozen=True)
 class _IngestPreview:
-    """What an ingest would do, printable with its first rows.
-
-    Args:
-        summary (`IngestSummary`): Its counts.
-        rows (`Mapping[str, Sequence[Mapping[str, Any]]]`): The first rows of each canonical table, values as they are.
-        refusal (`str`): Why the ingest would be refused, empty if it would not.
-
-    Examples:
-        >>> from claim_transformers.sources.pipeline.ingest import IngestSummary
-        >>> totals = {"files": [], "codes": {}, "code_coverage": [], "unused_columns": {}, "denials": {}}
-        >>> summary = IngestSummary(Path("out"), totals, {}, None)
-        >>> print(str(_IngestPreview(summary, {}, "")).splitlines()[-1])
-        dry run: nothing is at out; the ingest would hold
-    """
+    """What an ingest would do, printable with the first rows of its tables; `refusal` is why it would not."""
 
     summary: IngestSummary
     rows: Mapping[str, Sequence[Mapping[str, Any]]]

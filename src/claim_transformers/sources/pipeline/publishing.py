@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +13,15 @@ import ibis
 import ibis.expr.datatypes as types
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from claim_transformers.claims.dates import DATE_CODES, settle_dates
-from claim_transformers.claims.engine import engine_errors, hold_rows
+from claim_transformers.claims.engine import engine_errors, fetch, hold_rows
 from claim_transformers.claims.ledger import Ledger
 from claim_transformers.claims.packing import Integers
 from claim_transformers.claims.planning import Plan, build, build_wide
 from claim_transformers.claims.schema import SCHEMAS
+from claim_transformers.claims.sequences import PatientsWriter
 from claim_transformers.claims.store import conform, write_table
 from claim_transformers.claims.volume import MonthCounts
 from claim_transformers.sources.pipeline.folded_lines import LineUnfolder
@@ -41,47 +44,90 @@ _SORT_KEYS = {
 }
 
 
-def publish_table(
+@dataclass(frozen=True)
+class _CanonicalLines:
+    """Lines of a canonical table in no order, of so many raw rows; and the entries of the ledger that they belong to.
+
+    `names` are texts by what stands for them in the plan, `groups` raw table and claim type of each of the `keys`.
+    """
+
+    target: TargetTable
+    plan: Plan
+    keys: Sequence[tuple[str, str]]
+    groups: Sequence[tuple[str, str]]
+    names: Mapping[str, str]
+    num_rows: int
+    is_folded: bool
+
+
+def complete_lines(
     connection: Backend,
     target: TargetTable,
     screened: Sequence[ScreenedTable],
-    folder: Path,
     ledger: Ledger,
     *,
     source: str,
     extract_date: dt.date | None = None,
+) -> _CanonicalLines | None:
+    """Give the lines of one canonical table from all screened tables that become it, none where nothing does."""
+    becoming = [one for one in screened if one.table.target == target]
+    keys, groups = group_entries([one.table for one in becoming], ledger)
+    if not keys:
+        return None
+    files = dict.fromkeys(source_file for source_file, _ in keys)
+    is_folded = all(one.table.to_folded is not None for one in becoming)
+    stand_ins = {file: f"raw file <{number}>" for number, file in enumerate(files)}
+    placed = [(stand_ins[source_file], claim_type) for source_file, claim_type in keys]
+    with engine_errors(f"writing {target}"):
+        plan = _complete(connection, becoming, target, source, placed, extract_date, is_folded)
+    names = {stand_in: file for file, stand_in in stand_ins.items()}
+    num_rows = sum(file.num_rows for one in becoming for file in one.table.files)
+    return _CanonicalLines(target, plan, keys, groups, names, num_rows, is_folded)
+
+
+def begin_patients(connection: Backend, tables: Sequence[_CanonicalLines], patients: PatientsWriter) -> None:
+    """Tell the patients table whose lines are about to be published."""
+    with engine_errors("finding the patients"):
+        ids = fetch(connection, build(_patients_of, *(lines.plan for lines in tables)))["patient_id"].combine_chunks()
+    types = {claim_type for lines in tables for _, claim_type in lines.groups}
+    patients.begin(ids.take(pc.sort_indices(ids)), types, sum(lines.num_rows for lines in tables))
+
+
+def _patients_of(*lines: ir.Table) -> ir.Table:
+    return _union(*(of_table.select("patient_id") for of_table in lines)).distinct()
+
+
+def publish_lines(
+    connection: Backend,
+    lines: _CanonicalLines,
+    folder: Path,
+    ledger: Ledger,
+    also: Callable[[pa.Table], None] | None = None,
 ) -> int:
-    """Write one canonical table from all screened tables that become it.
+    """Write one canonical table; `also` gets its rows too.
 
     Rows are sorted by their key and, where keys are equal, by a hash of the whole row, so the bytes do not depend on
     the order of the input.
     """
-    becoming = [one for one in screened if one.table.target == target]
-    keys, groups = group_entries([one.table for one in becoming], ledger)
-    if not keys:
-        return 0
-    files = dict.fromkeys(source_file for source_file, _ in keys)
-    is_folded = all(one.table.to_folded is not None for one in becoming)
+    target = lines.target
     with engine_errors(f"writing {target}"):
-        stand_ins = {file: f"raw file <{number}>" for number, file in enumerate(files)}
-        placed = [(stand_ins[source_file], claim_type) for source_file, claim_type in keys]
-        lines = _complete(connection, becoming, target, source, placed, extract_date, is_folded)
         break_ties = partial(_hash_rows, connection, target)
         sort = partial(
             sort_batches,
             connection,
-            lines,
+            lines.plan,
             _SORT_KEYS[target],
-            num_rows=sum(file.num_rows for one in becoming for file in one.table.files),
+            num_rows=lines.num_rows,
             folder=folder,
-            names={stand_in: file for file, stand_in in stand_ins.items()},
+            names=lines.names,
         )
-        if is_folded:
+        if lines.is_folded:
             unfolder = LineUnfolder(break_ties)
             batches = unfolder.unfold(sort(encode=unfolder.fold))
         else:
             batches = sort(break_ties=break_ties)
-        return write_table(folder / target, SCHEMAS[target], _counted(batches, ledger, keys, groups))
+        counted = _counted(batches, ledger, lines.keys, lines.groups)
+        return write_table(folder / target, SCHEMAS[target], counted, also)
 
 
 def group_entries(

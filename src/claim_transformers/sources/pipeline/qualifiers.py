@@ -26,15 +26,10 @@ _ICD10 = {"0", "10", "icd10", "icd10cm", "icd10pcs"}
 
 @dataclass(frozen=True)
 class Qualifiers:
-    """Values of the qualifier columns of a table, as they are spelt there, by what they say.
+    """Values of the qualifier columns of a table that say ICD-9, ICD-10 or neither, as they are spelt there.
 
     They are few, and each is read once here: patterns in the expressions would run on every row and column, which took
     an ingest of a million lines six times as long.
-
-    Args:
-        icd9 (`tuple[str, ...]`): Values that say ICD-9.
-        icd10 (`tuple[str, ...]`): Values that say ICD-10.
-        others (`tuple[str, ...]`): Values that say neither, blank ones left out.
     """
 
     icd9: tuple[str, ...]

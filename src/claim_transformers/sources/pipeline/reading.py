@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.engine import engine_errors, free_name, is_named, load, quote_name, quote_text
+from claim_transformers.claims.files import file_sha256
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
@@ -51,42 +52,23 @@ _STAGED = "staged_"
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns of one raw table, by name; order and case do not matter.
+    """Columns of one raw table, by name; order and case do not matter."""
 
-    Args:
-        columns (`tuple[str, ...]`): All columns, in the order of the format.
-        required (`tuple[str, ...]`): Those without which the file cannot be used; others are null where they lack.
-        kinds (`Mapping[str, str]`, *optional*): Of the columns that are read, what they hold: `id`, `code`, `icd`,
-            `flag` and so on, as layout files say. Any other column that holds values is named in the report.
-        aliases (`Mapping[str, str]`, *optional*): Other names of columns, such as those of an older version.
-        delimiter (`str`, *optional*, defaults to `","`): Of delimited files.
-        encoding (`str`, *optional*, defaults to `"utf-8"`): Of delimited files; or `"latin-1"`.
-        quote (`str`, *optional*, defaults to `'"'`): Around fields; empty if the format has none and `"` is a letter.
-        constants (`Mapping[str, str]`, *optional*): Columns that the file does not hold, such as the year in its name.
-        is_ordered (`bool`, *optional*, defaults to `True`): Whether another order of columns is worth a note.
-        delimiter_advice (`str`, *optional*, defaults to `""`): What a user can do about another delimiter, which
-            stands for `{found}`.
-        positions (`Mapping[str, tuple[int, int]]`, *optional*): First character, from 1 on, and length of the columns
-            of a file of fixed width. A file whose first line names columns is delimited nevertheless.
-        record_lengths (`tuple[int, ...]`, *optional*): Characters of its lines, those of older versions last.
-
-    Examples:
-        >>> Layout(("CLM_ID", "SEGMENT"), ("CLM_ID",)).optional
-        ['SEGMENT']
-    """
-
-    columns: tuple[str, ...]
-    required: tuple[str, ...]
+    columns: tuple[str, ...]  # All, in the order of the format.
+    required: tuple[str, ...]  # Those without which the file cannot be used; others are null where they lack.
+    # What the columns that are read hold, as layout files say. Any other that holds values is named in the report.
     kinds: Mapping[str, str] = field(default_factory=dict)
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)  # Other names, such as those of an older version.
     delimiter: str = ","
-    encoding: str = "utf-8"
-    quote: str = '"'
-    constants: Mapping[str, str] = field(default_factory=dict)
-    is_ordered: bool = True
-    delimiter_advice: str = ""
+    encoding: str = "utf-8"  # Or `"latin-1"`.
+    quote: str = '"'  # Empty if the format has none, so that `"` is a letter.
+    constants: Mapping[str, str] = field(default_factory=dict)  # What the file does not hold, such as a year.
+    is_ordered: bool = True  # Whether another order of columns is worth a note.
+    delimiter_advice: str = ""  # What a user can do about another delimiter, which stands for `{found}`.
+    # First character, from 1 on, and length of the columns of a file of fixed width. A file whose first line names
+    # columns is delimited nevertheless.
     positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    record_lengths: tuple[int, ...] = ()
+    record_lengths: tuple[int, ...] = ()  # Characters of its lines, those of older versions last.
 
     @property
     def optional(self) -> list[str]:
@@ -121,23 +103,11 @@ class _Select:
 def stage_files(
     connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str, may_repeat: bool = False
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
-    """Stage all files of one raw table.
+    """Stage all files of one raw table: their rows as [`sources.pipeline.contract.StagedTable`] describes them.
 
-    Args:
-        connection (`Backend`): Ibis connection on DuckDB.
-        files (`Sequence[tuple[Path, Layout]]`): Files of text, zip, gzip or parquet and how to read them.
-        scratch (`Path`): Folder for unpacked and converted files; it must live as long as the rows are used.
-        name (`str`): Name of the raw table.
-        may_repeat (`bool`, *optional*): Whether two files of different names may have the same content; it is counted.
-
-    Returns:
-        `tuple[ir.Table, tuple[RawFile, ...]]`: Rows as [`sources.pipeline.contract.StagedTable`] describes them, and
-        their files.
-
-    Raises:
-        ClaimDataError: `E_EMPTY_FILE`, `E_ARCHIVE`, `E_ARCHIVE_PATH`, `E_PARQUET`, `E_COLUMN`, `E_LAYOUT`,
-            `E_ID_TYPE`, `E_CODE_TYPE`, `E_TIMESTAMP`, `E_RECORDS`, `E_FILE_TWICE` or `E_INPUT`. The message
-            names files and columns, never a cell.
+    `scratch` takes unpacked and converted files and must live as long as the rows are used. With `may_repeat` two
+    files of different names may have the same content, which is counted. A file that cannot be used is refused by its
+    name and its columns, never with a cell.
     """
     if (elsewhere := staging_elsewhere()) is not None:
         return elsewhere(connection, files, name, may_repeat)
@@ -220,9 +190,7 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         f"read_parquet({quote_text(path)}, file_row_number = true, binary_as_string = true, "
         "hive_partitioning = false)",
     )
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    print_of_file = _Fingerprint(digest, path.stat().st_size, 0, 0, 0, 0, has_nul=False)
+    print_of_file = _Fingerprint(file_sha256(path), path.stat().st_size, 0, 0, 0, 0, has_nul=False)
     return select, _describe(path, num_rows, print_of_file, None, names, layout, facts, untidy, fixes, warnings)
 
 

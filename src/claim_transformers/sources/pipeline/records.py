@@ -35,11 +35,8 @@ _RECORD, _BROKEN, _LINES = "record", "broken", "lines"
 class _Records:
     """Records of one file behind its header.
 
-    Args:
-        number (`int`): How many.
-        spans (`dict[int, tuple[int, str]]`): By the byte where they begin, the end of what is not one record in one
-            line, and what it is: a `RECORD` over several lines, a `BROKEN` one that no parser splits, or `LINES` that
-            end with a carriage return.
+    `spans` hold, by the byte where it begins, the end of what is not one record in one line, and what it is: a
+    `RECORD` over several lines, a `BROKEN` one that no parser splits, or `LINES` that end with a carriage return.
     """
 
     number: int = 0
@@ -52,21 +49,7 @@ class _Records:
 
 
 def find_records(path: Path, *, delimiter: str, has_quotes: bool, num_columns: int, has_lone_cr: bool) -> _Records:
-    """Count the records of a file with a header, without a parser.
-
-    Args:
-        path (`Path`): Delimited text with bytes in it.
-        delimiter (`str`): Between columns.
-        has_quotes (`bool`): Whether a field may stand in quotes; else a quote is a letter.
-        num_columns (`int`): Columns of the header.
-        has_lone_cr (`bool`): Whether it has carriage returns that no line feed follows.
-
-    Returns:
-        `_Records`: Their number, and what is not one record in one line.
-
-    Raises:
-        ClaimDataError: `E_RECORDS` if nobody can tell whether lines are records or the text of one.
-    """
+    """Count the records of a file with a header, without a parser; `E_RECORDS` if nobody can tell lines from text."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         finder = _Finder(path.name, data, delimiter.encode(), has_quotes, num_columns)
         for start, block in _blocks(data):
@@ -276,16 +259,7 @@ def write_readable(
 ) -> dict[int, bytes]:
     """Copy a file so that a parser finds the same records: one line stands for each broken one, NUL bytes are invalid.
 
-    Args:
-        path (`Path`): The file.
-        target (`Path`): Its copy.
-        records (`_Records`): What `find_records` found.
-        num_columns (`int`): Columns of the header.
-        delimiter (`str`): Between columns.
-        one_line_end (`bool`): Whether to write all line ends as line feeds.
-
-    Returns:
-        `dict[int, bytes]`: Raw lines of the broken records by their number.
+    The raw lines of the broken records come back by their number.
     """
     broken: dict[int, bytes] = {}
     # Another number of columns, so that the parser sets the line aside.

@@ -35,7 +35,7 @@ def day_of(text: ir.StringValue) -> ir.StringValue:
     return ibis.ifelse(text.re_search(_TIMESTAMP), text.substr(0, 10), text)
 
 
-def own_claim(rows: ir.Table, claim: ir.StringValue, claim_type: str) -> dict[str, ir.Value]:
+def own_claim(claim: ir.StringValue, claim_type: str) -> dict[str, ir.Value]:
     """Columns of rows that are a claim of their own."""
     nothing = ibis.null("string")
     return {CLAIM: claim, CLAIM_TYPE: ibis.literal(claim_type), CLAIM_START: nothing, CLAIM_END: nothing}

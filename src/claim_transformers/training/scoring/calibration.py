@@ -19,10 +19,9 @@ from huggingface_hub import is_offline_mode
 from safetensors import safe_open
 from transformers.utils.hub import cached_file
 
-from claim_transformers.claims.files import to_json, write_file
+from claim_transformers.claims.files import file_sha256, to_json, write_file
 from claim_transformers.claims.small_cells import is_small
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
-from claim_transformers.training.manifests import file_sha256
 
 _logger = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.files import (
+    file_sha256,
     lock_folder,
     private_folder,
     publish_folder,
@@ -39,7 +40,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.timelines import patient_files
 from claim_transformers.models.claim.names_claim import name_for_others
 from claim_transformers.training.callbacks import return_free_memory
-from claim_transformers.training.manifests import file_sha256, json_sha256
+from claim_transformers.training.manifests import json_sha256
 from claim_transformers.training.scoring.patients import LEFT_OUT
 from claim_transformers.training.scoring.scorer import ROWS_AT_A_TIME, Scorer, date_of
 from claim_transformers.training.scoring.unclaimed import TABLES as UNCLAIMED_TABLES

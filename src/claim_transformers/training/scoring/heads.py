@@ -21,14 +21,7 @@ _PATIENT_HEADS = ("ClaimForSequenceClassification", "RecurrentForSequenceClassif
 
 @dataclass(frozen=True)
 class ScoreHead:
-    """How the outputs of a model become columns.
-
-    Examples:
-        >>> head = ScoreHead("classes", ["A", "B", "C"], 2)
-        >>> scores, labels = head.read(torch.tensor([[0.0, 2.0, 1.0]]))
-        >>> head.columns(scores, labels)["labels"].to_pylist()
-        [['B', 'C']]
-    """
+    """How the outputs of a model become columns."""
 
     # `"probability"` of one outcome, `"number"` of a regression, probabilities of `"labels"` that may hold together,
     # or of `"classes"` that exclude each other.

@@ -17,12 +17,7 @@ _Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class KnownPatients:
-    """The patients of a table who are scored, and what the claims covered.
-
-    Examples:
-        >>> KnownPatients(pa.table({"patient_id": ["a"]}), pa.array([365]), pa.array([None]), {}).examples.num_rows
-        1
-    """
+    """The patients of a table who are scored, and what the claims covered."""
 
     examples: pa.Table  # Patients with what was known of them at the date, and `index_day`.
     enrolled_days: pa.Array  # Days of enrolment within the look-back; null where enrolment is unknown.

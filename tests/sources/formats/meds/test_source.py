@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from claims.folding import write_patients
 from meds.schema import CodeMetadataSchema, DataSchema, DatasetMetadataSchema, SubjectSplitSchema
 
 from claim_transformers.claims.patient_files import PATIENTS_SCHEMA
 from claim_transformers.claims.schema import _CLAIM_LINE_SCHEMA, _ELIGIBILITY_SCHEMA
-from claim_transformers.claims.sequences import write_patients
 from claim_transformers.claims.splits import SPLITS
 from claim_transformers.claims.store import open_folder, write_folder, write_manifest
 from claim_transformers.codes.errors import ClaimDataError

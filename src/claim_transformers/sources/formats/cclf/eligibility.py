@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import is_filler, parse_date
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_dates
+from claim_transformers.claims.fields import parse_date
+from claim_transformers.claims.quality import check_date, check_id, check_span, fix_dates, fix_open_span
 from claim_transformers.sources.formats.cclf.fields import (
     DATES,
     PATIENT,
@@ -129,17 +129,6 @@ def stage_enrollment(rows: ir.Table, files: Sequence[RawFile], layout: FileLayou
         row_key=(PATIENT, start, end),
         kinds=kinds_of(layout),
         to_canonical=to_canonical,
-        checks=(
-            check_id(PATIENT),
-            check_date(start, DATES),
-            check_date(end, DATES, required=False),
-            check_order(start, end, DATES, reason_code="R_SPAN"),
-        ),
-        warnings=(
-            RowCheck(
-                "F_OPEN_SPAN",
-                "an enrolment until a filler becomes one without an end",
-                lambda rows: is_filler(rows[end], DATES),
-            ),
-        ),
+        checks=(check_id(PATIENT), *check_span(start, end, DATES)),
+        warnings=(fix_open_span(end, DATES),),
     )

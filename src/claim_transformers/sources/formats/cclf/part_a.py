@@ -7,7 +7,7 @@ tell them apart: a revenue center keeps its own, the others follow far behind.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ibis
 
@@ -45,7 +45,7 @@ from claim_transformers.sources.formats.cclf.headers import (
     header_of,
 )
 from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable, Versions
-from claim_transformers.sources.pipeline.lines import one_diagnosis
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, one_diagnosis
 from claim_transformers.sources.pipeline.qualifiers import Qualifiers
 
 if TYPE_CHECKING:
@@ -112,16 +112,46 @@ def stage_headers(
     )
 
 
-def stage_revenue_centers(
+class _Part(NamedTuple):
+    """What one kind of rows that are a part of a claim has of its own."""
+
+    row_key: tuple[str, ...]
+    to_canonical: Callable[[ir.Table], ir.Table]
+    checks: tuple[RowCheck, ...]
+    codes: tuple[CodeColumns, ...]
+    warnings: tuple[RowCheck, ...]
+
+
+def stage_part(
     connection: Backend, rows: ir.Table, files: Sequence[RawFile], layout: FileLayout, headers: ir.Table
 ) -> StagedTable:
-    """Say what the rows of CCLF2 mean."""
-    return _part_of_claim(
-        connection,
-        rows,
-        files,
-        layout,
-        headers,
+    """Say what the rows of CCLF2, 3 or 4 mean: they leave with their claim, and have its dates."""
+    part = PARTS[layout.name](connection, rows)
+    start, end = header_of("CLM_FROM_DT"), header_of("CLM_THRU_DT")
+    return StagedTable(
+        name=layout.name,
+        target="claim_line",
+        rows=rows,
+        files=tuple(files),
+        patient_column=PATIENT,
+        row_key=part.row_key,
+        kinds=kinds_of(layout),
+        derive=lambda rows: add_header(connection, layout.name, rows, headers),
+        to_canonical=part.to_canonical,
+        claim_type=claim_type_of,
+        claim_column=CLAIM,
+        service_date=lambda rows: parse_date(rows[start], DATES),
+        checks=(*_check_claim(layout, header_of), check_order(start, end, DATES), *part.checks),
+        code_columns=part.codes,
+        # They have no day of their own but that of their delivery: the later one corrects the earlier.
+        versions=Versions(part.row_key, delivery_order),
+        warnings=(*part.warnings, *layout.checks(("W_",))),
+        denials=(),
+    )
+
+
+def _revenue_centers(connection: Backend, rows: ir.Table) -> _Part:
+    return _Part(
         row_key=(PATIENT, CLAIM, "CLM_LINE_NUM"),
         to_canonical=_to_revenue_lines,
         checks=(
@@ -133,18 +163,10 @@ def stage_revenue_centers(
     )
 
 
-def stage_procedures(
-    connection: Backend, rows: ir.Table, files: Sequence[RawFile], layout: FileLayout, headers: ir.Table
-) -> StagedTable:
-    """Say what the rows of CCLF3 mean."""
+def _procedures(connection: Backend, rows: ir.Table) -> _Part:
     qualifiers = Qualifiers.read(connection, rows, (ICD,))
     system = partial(_procedure_system, qualifiers=qualifiers)
-    return _part_of_claim(
-        connection,
-        rows,
-        files,
-        layout,
-        headers,
+    return _Part(
         row_key=(PATIENT, CLAIM, "CLM_VAL_SQNC_NUM"),
         to_canonical=partial(_to_procedure_lines, qualifiers=qualifiers),
         checks=(
@@ -156,18 +178,10 @@ def stage_procedures(
     )
 
 
-def stage_diagnoses(
-    connection: Backend, rows: ir.Table, files: Sequence[RawFile], layout: FileLayout, headers: ir.Table
-) -> StagedTable:
-    """Say what the rows of CCLF4 mean."""
+def _diagnoses(connection: Backend, rows: ir.Table) -> _Part:
     qualifiers = Qualifiers.read(connection, rows, (ICD,))
     system = partial(diagnosis_system, qualifiers=qualifiers)
-    return _part_of_claim(
-        connection,
-        rows,
-        files,
-        layout,
-        headers,
+    return _Part(
         row_key=(PATIENT, CLAIM, "CLM_PROD_TYPE_CD", "CLM_VAL_SQNC_NUM"),
         to_canonical=partial(_to_diagnosis_lines, qualifiers=qualifiers),
         checks=(
@@ -179,41 +193,8 @@ def stage_diagnoses(
     )
 
 
-def _part_of_claim(
-    connection: Backend,
-    rows: ir.Table,
-    files: Sequence[RawFile],
-    layout: FileLayout,
-    headers: ir.Table,
-    *,
-    row_key: tuple[str, ...],
-    to_canonical: Callable[[ir.Table], ir.Table],
-    checks: tuple[RowCheck, ...],
-    codes: tuple[CodeColumns, ...],
-    warnings: tuple[RowCheck, ...],
-) -> StagedTable:
-    """Stage rows that are a part of a claim: they leave with it, and have its dates."""
-    start, end = header_of("CLM_FROM_DT"), header_of("CLM_THRU_DT")
-    return StagedTable(
-        name=layout.name,
-        target="claim_line",
-        rows=rows,
-        files=tuple(files),
-        patient_column=PATIENT,
-        row_key=row_key,
-        kinds=kinds_of(layout),
-        derive=lambda rows: add_header(connection, layout.name, rows, headers),
-        to_canonical=to_canonical,
-        claim_type=claim_type_of,
-        claim_column=CLAIM,
-        service_date=lambda rows: parse_date(rows[start], DATES),
-        checks=(*_check_claim(layout, header_of), check_order(start, end, DATES), *checks),
-        code_columns=codes,
-        # They have no day of their own but that of their delivery: the later one corrects the earlier.
-        versions=Versions(row_key, delivery_order),
-        warnings=(*warnings, *layout.checks(("W_",))),
-        denials=(),
-    )
+# The files behind the headers.
+PARTS = {"cclf2": _revenue_centers, "cclf3": _procedures, "cclf4": _diagnoses}
 
 
 def _check_claim(layout: FileLayout, name_of: Callable[[str], str]) -> tuple[RowCheck, ...]:
@@ -249,7 +230,7 @@ def _to_header_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
         bill_type_code=rows.CLM_BILL_FAC_TYPE_CD + rows.CLM_BILL_CLSFCTN_CD + rows.CLM_BILL_FREQ_CD,
         drg_code_type=ibis.ifelse(drg.notnull(), "ms-drg", ibis.null("string")),
         drg_code=drg,
-        diagnoses=_listed(icd, rows.PRNCPL_DGNS_CD, ibis.null("string"), ibis.literal(1, "int8")),
+        diagnoses=list_diagnoses(icd, [rows.PRNCPL_DGNS_CD]),
         admitting_diagnosis=one_diagnosis(icd, rows.ADMTG_DGNS_CD),
         rendering_npi=ibis.coalesce(clean_id(rows.CLM_ATNDG_PRVDR_NPI_NUM), clean_id(rows.ATNDG_PRVDR_NPI_NUM)),
         paid_amount=parse_amount(rows.CLM_PMT_AMT),
@@ -274,18 +255,12 @@ def _to_revenue_lines(rows: ir.Table) -> ir.Table:
 
 
 def _to_procedure_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
-    procedure = ibis.struct(
-        {
-            "system": _procedure_system(rows, qualifiers),
-            "code": rows.CLM_PRCDR_CD,
-            "date": parse_date(rows.CLM_PRCDR_PRFRM_DT, DATES),
-        }
-    )
+    day = parse_date(rows.CLM_PRCDR_PRFRM_DT, DATES)
     return rows.select(
         "source_file",
         "row_no",
         **_claim_of(rows, _PROCEDURES + parse_number(rows.CLM_VAL_SQNC_NUM, "int32")),
-        procedures=ibis.array([procedure]).filter(lambda entry: entry.code.notnull()),
+        procedures=list_procedures(_procedure_system(rows, qualifiers), [rows.CLM_PRCDR_CD], [day]),
     )
 
 
@@ -298,22 +273,17 @@ def _to_diagnosis_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
     # The principal diagnosis stands among the others again; the external causes follow them.
     behind = ibis.ifelse(kind.isin(_EXTERNAL), number + _MOST_CODES // 2, number)
     rank = ibis.ifelse(is_principal, 1, ibis.least(behind + 1, 127)).cast("int8")
-    poa = rows.CLM_POA_IND
+    system = diagnosis_system(rows, qualifiers)
     return rows.select(
         "source_file",
         "row_no",
         **_claim_of(rows, (_DIAGNOSES + place).cast("int32")),
-        diagnoses=_listed(diagnosis_system(rows, qualifiers), rows.CLM_DGNS_CD, poa, rank),
+        diagnoses=list_diagnoses(system, [rows.CLM_DGNS_CD], [rows.CLM_POA_IND], ranks=[rank]),
     )
 
 
 def _bare(code: ir.StringValue) -> ir.StringValue:
     return code.strip().upper().replace(".", "")
-
-
-def _listed(system: ir.StringValue, code: ir.StringValue, poa: ir.StringValue, rank: ir.IntegerValue) -> ir.ArrayValue:
-    diagnosis = ibis.struct({"system": system, "code": code, "poa": poa, "rank": rank})
-    return ibis.array([diagnosis]).filter(lambda entry: entry.code.notnull())
 
 
 def _claim_of(rows: ir.Table, number: ir.IntegerValue, name_of: Callable[[str], str] = header_of) -> dict[str, Any]:

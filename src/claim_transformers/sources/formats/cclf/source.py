@@ -17,12 +17,7 @@ from claim_transformers.sources.formats.cclf.current_numbers import read_current
 from claim_transformers.sources.formats.cclf.eligibility import stage_demographics, stage_enrollment
 from claim_transformers.sources.formats.cclf.fields import kinds_of
 from claim_transformers.sources.formats.cclf.headers import settle_headers
-from claim_transformers.sources.formats.cclf.part_a import (
-    stage_diagnoses,
-    stage_headers,
-    stage_procedures,
-    stage_revenue_centers,
-)
+from claim_transformers.sources.formats.cclf.part_a import PARTS, stage_headers, stage_part
 from claim_transformers.sources.formats.cclf.part_b import stage_part_b
 from claim_transformers.sources.formats.cclf.part_d import stage_part_d
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable
@@ -33,10 +28,9 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
-_PARTS_OF_A = {"cclf2": stage_revenue_centers, "cclf3": stage_procedures, "cclf4": stage_diagnoses}
 _HEADERS, _NUMBERS, _DEMOGRAPHICS, _ENROLLMENT = "cclf1", "cclf9", "cclf8", "enrollment"
 _PART_B, _PART_D = ("cclf5", "cclf6"), "cclf7"
-_CLAIMS = (_HEADERS, *_PARTS_OF_A, *_PART_B, _PART_D)
+_CLAIMS = (_HEADERS, *PARTS, *_PART_B, _PART_D)
 # A month in which nothing changed has the content of the month before.
 _REPEATABLE = SOURCE.stageable.repeatable if SOURCE.stageable else ()
 _Staged = dict[str, "tuple[ir.Table, tuple[RawFile, ...]]"]
@@ -57,7 +51,7 @@ def read_cclf(
     files = _find_files(Path(path), known)
     if not set(files) & set(_CLAIMS):
         raise ClaimDataError("E_NO_FILE", f"expected CCLF claims at {path}, found {', '.join(sorted(files))} alone")
-    if _HEADERS not in files and (parts := sorted(set(files) & set(_PARTS_OF_A))):
+    if _HEADERS not in files and (parts := sorted(set(files) & set(PARTS))):
         raise ClaimDataError(
             "E_NO_FILE",
             f"expected the headers of Part A claims (CCLF1) beside {', '.join(parts)}, found none: nobody can tell "
@@ -110,11 +104,7 @@ def _stage_tables(
         layout = known[_HEADERS]
         headers = settle_headers(connection, rows, kinds_of(layout))
         tables.append(stage_headers(connection, rows, files, layout, headers))
-        tables += [
-            stage(connection, *staged[name], known[name], headers)
-            for name, stage in _PARTS_OF_A.items()
-            if name in staged
-        ]
+        tables += [stage_part(connection, *staged[name], known[name], headers) for name in PARTS if name in staged]
     tables += [
         stage_part_b(connection, *staged[name], known[name], keep_denied=keep_denied)
         for name in _PART_B

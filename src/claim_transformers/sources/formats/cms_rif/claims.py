@@ -106,14 +106,14 @@ def stage_rif_claims(
         claim_column=claim,
         service_date=lambda rows: parse_date(rows[day_of(start)], DATES),
         checks=(
-            *_rules(layout, "D_", keep_denied),
+            *(one for one in layout.checks(("D_",)) if not (keep_denied and one.reason_code == "D_DENIED")),
             *_checks(layout),
-            *_rules(layout, "R_"),
+            *layout.checks(("R_",)),
         ),
         code_columns=_code_columns(layout),
         reversal=_reversal(layout),
         versions=None if layout.version_day is None else Versions((patient, claim), lambda rows: rows[_VERSION]),
-        warnings=(*_warnings(layout), *_rules(layout, "W_")),
+        warnings=(*_warnings(layout), *layout.checks(("W_",))),
         denials=layout.denials,
     )
 
@@ -131,11 +131,6 @@ def _derive_rif_rows(rows: ir.Table, layout: FileLayout) -> ir.Table:
         order = rows[layout.version_instruction].upper().cases(("UPDATE", "1"), ("DELETE", "2"), else_="0")
         version += order.fill_null("0")
     return rows.mutate(**{_VERSION: version})
-
-
-def _rules(layout: FileLayout, verdict: str, keep_denied: bool = False) -> tuple[RowCheck, ...]:
-    rules = [rule for rule in layout.rules if rule.reason_code.startswith(verdict)]
-    return tuple(rule.to_check() for rule in rules if not (keep_denied and rule.reason_code == "D_DENIED"))
 
 
 def _checks(layout: FileLayout) -> tuple[RowCheck, ...]:

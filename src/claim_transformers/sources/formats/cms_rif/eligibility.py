@@ -54,13 +54,13 @@ def stage_rif_beneficiaries(
         ),
         to_canonical=lambda rows: _to_eligibility(rows, layout),
         checks=(
-            *(rule.to_check() for rule in layout.rules if rule.reason_code.startswith("D_")),
+            *layout.checks(("D_",)),
             check_id(patient),
             *(check_life_date(name, DATES) for name in (day_of(birth), *death)),
             RowCheck(
                 "R_DATE", f"{year} is no year", lambda rows: ~rows[year].re_search(r"^(19|20)\d{2}$").fill_null(False)
             ),
-            *(rule.to_check() for rule in layout.rules if rule.reason_code.startswith("R_")),
+            *layout.checks(("R_",)),
         ),
         warnings=(fix_life_dates((day_of(birth), *death), DATES), *_warnings(layout)),
     )

@@ -220,7 +220,7 @@ def _to_line(row: Row, extract_date: dt.date | None, *, is_first: bool) -> Row:
         "claim_id": row["claim_key"],
         "claim_line_number": read_whole(row["line_number"], 32),
         "claim_type": row["claim_type"],
-        **_settled(days, procedures, row["claim_type"], extract_date),
+        **_settled(days, procedures, extract_date),
         "discharge_disposition_code": _coded("DISP", row["discharge_status"]),
         "admit_source_code": row["admit_source"],
         "admit_type_code": row["admit_type"],
@@ -247,9 +247,7 @@ def _to_line(row: Row, extract_date: dt.date | None, *, is_first: bool) -> Row:
     return line
 
 
-def _settled(
-    days: Mapping[str, dt.date | None], procedures: list[Row], claim_type: str, extract_date: dt.date | None
-) -> Row:
+def _settled(days: Mapping[str, dt.date | None], procedures: list[Row], extract_date: dt.date | None) -> Row:
     """Dates of a line as `claims.dates` settles them, each held against the start of the claim."""
     service, end, discharge, admission = (days[name] for name in ("start", "end", "discharge", "admission"))
     assert service is not None

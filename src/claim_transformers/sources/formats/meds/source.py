@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from claim_transformers.claims.assembly import SequenceAssembler
+from claim_transformers.claims.files import file_sha256
 from claim_transformers.claims.last_day import find_last_day
 from claim_transformers.claims.ledger import MAX_QUARANTINE_SHARE, MAX_REASON_SHARE, Ledger, report_to_json
 from claim_transformers.claims.packing import NULL_DAY, EncodedCodes, Integers, VisitKeys, dictionary_of
@@ -320,7 +321,7 @@ def _manifest(dataset: MedsDataset, counts: dict[str, Any], salt: str) -> dict[s
                 "table": "data",
                 "rows": pq.read_metadata(file).num_rows,
                 "bytes": file.stat().st_size,
-                "sha256": _sha256(file),
+                "sha256": file_sha256(file),
             }
             for file in dataset.files
         ],
@@ -329,8 +330,3 @@ def _manifest(dataset: MedsDataset, counts: dict[str, Any], salt: str) -> dict[s
         # The salt itself stays with whoever chose it; its hash tells whether two folders were split alike.
         "salt_sha256": hashlib.sha256(salt.encode()).hexdigest(),
     }
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

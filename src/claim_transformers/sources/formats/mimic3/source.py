@@ -29,6 +29,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.mimic3 import SOURCE
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, RawLocation, StagedSource, StagedTable
 from claim_transformers.sources.pipeline.demographics import fix_sex, map_sex
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
 from claim_transformers.sources.pipeline.reading import stage_files
 
 if TYPE_CHECKING:
@@ -203,16 +204,8 @@ def _stage_diagnoses(rows: ir.Table, files: Sequence[RawFile], admissions: ir.Ta
     """Diagnoses become lines with one diagnosis each, its rank as numbered by MIMIC."""
 
     def to_canonical(rows: ir.Table) -> ir.Table:
-        diagnosis = ibis.struct(
-            {
-                "system": ibis.literal("ICD9CM"),
-                "code": rows.icd9_code,
-                "poa": ibis.null("string"),
-                "rank": parse_number(rows.seq_num, "int16").try_cast("int8"),
-            }
-        )
-        diagnoses = ibis.array([diagnosis]).filter(lambda entry: entry.code.notnull())
-        return _lines_of_stay(rows, table=1, diagnoses=diagnoses)
+        rank = parse_number(rows.seq_num, "int16").try_cast("int8")
+        return _lines_of_stay(rows, table=1, diagnoses=list_diagnoses("ICD9CM", [rows.icd9_code], ranks=[rank]))
 
     codes = CodeColumns(("icd9_code",), "ICD9CM")
     return _stay_table("diagnoses_icd", rows, files, to_canonical=to_canonical, admissions=admissions, codes=codes)
@@ -222,11 +215,7 @@ def _stage_procedures(rows: ir.Table, files: Sequence[RawFile], admissions: ir.T
     """Procedures become lines with one procedure each; MIMIC does not date them."""
 
     def to_canonical(rows: ir.Table) -> ir.Table:
-        procedure = ibis.struct(
-            {"system": ibis.literal("ICD9PCS"), "code": rows.icd9_code, "date": ibis.null("date")},
-        )
-        procedures = ibis.array([procedure]).filter(lambda entry: entry.code.notnull())
-        return _lines_of_stay(rows, table=2, procedures=procedures)
+        return _lines_of_stay(rows, table=2, procedures=list_procedures("ICD9PCS", [rows.icd9_code]))
 
     codes = CodeColumns(("icd9_code",), "ICD9PCS")
     return _stay_table("procedures_icd", rows, files, to_canonical=to_canonical, admissions=admissions, codes=codes)

@@ -28,7 +28,7 @@ from claim_transformers.sources.formats.omop.concepts import (
 from claim_transformers.sources.formats.omop.tables import CdmTable
 from claim_transformers.sources.formats.omop.visits import claim_of, join_claims, number_rows
 from claim_transformers.sources.pipeline.contract import CodeColumns, StagedTable
-from claim_transformers.sources.pipeline.lines import one_diagnosis
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures, one_diagnosis
 from claim_transformers.sources.pipeline.visit_claims import (
     CLAIM,
     CLAIM_START,
@@ -104,7 +104,7 @@ class ReadEvents:
             return rows
         # A drug that is no service of a visit is a claim of its own, as pharmacies write them.
         is_own = ~name_systems(rows, (_SERVICE,))
-        own = own_claim(rows, claim_of(rows, self.event.name), DRUG_TYPE)
+        own = own_claim(claim_of(rows, self.event.name), DRUG_TYPE)
         return rows.mutate(**{part: ibis.ifelse(is_own, own[part], rows[part]) for part in own})
 
 
@@ -188,17 +188,9 @@ def _to_lines(rows: ir.Table, event: EventTable, statuses: Mapping[str, str]) ->
     is_admitting &= is_diagnosis
     nothing = ibis.null("string")
     code = rows[CODE]
-    diagnosis = ibis.struct(
-        {
-            "system": rows[SYSTEM],
-            "code": ibis.ifelse(is_diagnosis & ~is_admitting, code, nothing),
-            "poa": nothing,
-            "rank": ibis.ifelse(is_primary, ibis.literal(1, "int8"), ibis.null("int8")),
-        }
-    )
-    procedure = ibis.struct(
-        {"system": rows[SYSTEM], "code": ibis.ifelse(is_diagnosis | is_service, nothing, code), "date": day}
-    )
+    diagnosis = ibis.ifelse(is_diagnosis & ~is_admitting, code, nothing)
+    rank = ibis.ifelse(is_primary, ibis.literal(1, "int8"), ibis.null("int8"))
+    procedure = ibis.ifelse(is_diagnosis | is_service, nothing, code)
     more = {}
     if "modifier_source_value" in rows.columns:
         modifier = rows.modifier_source_value.upper()
@@ -215,9 +207,9 @@ def _to_lines(rows: ir.Table, event: EventTable, statuses: Mapping[str, str]) ->
         claim_line_start_date=day,
         claim_line_end_date=day,
         hcpcs_code=ibis.ifelse(is_service, code, nothing),
-        diagnoses=ibis.array([diagnosis]).filter(lambda entry: entry.code.notnull()),
+        diagnoses=list_diagnoses(rows[SYSTEM], [diagnosis], ranks=[rank]),
         admitting_diagnosis=one_diagnosis(rows[SYSTEM], ibis.ifelse(is_admitting, code, nothing)),
-        procedures=ibis.array([procedure]).filter(lambda entry: entry.code.notnull()),
+        procedures=list_procedures(rows[SYSTEM], [procedure], [day]),
         **more,
     )
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import is_filler, parse_date, parse_number
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
+from claim_transformers.claims.fields import parse_date, parse_number
+from claim_transformers.claims.quality import RowCheck, check_id, check_span, fix_open_span
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.omop.tables import CdmTable
 from claim_transformers.sources.pipeline.contract import StagedTable
@@ -130,19 +130,8 @@ def stage_periods(name: str, table: CdmTable) -> StagedTable:
         row_key=(f"{name}_id",),
         to_canonical=to_canonical,
         kinds=table.layout.kinds,
-        checks=(
-            check_id("person_id"),
-            check_date(start, VISIT_DATES),
-            check_date(end, VISIT_DATES, required=False),
-            check_order(start, end, VISIT_DATES, reason_code="R_SPAN"),
-        ),
-        warnings=(
-            RowCheck(
-                "F_OPEN_SPAN",
-                "an enrolment until a filler becomes one without an end",
-                lambda rows: is_filler(rows[end], VISIT_DATES),
-            ),
-        ),
+        checks=(check_id("person_id"), *check_span(start, end, VISIT_DATES)),
+        warnings=(fix_open_span(end, VISIT_DATES),),
     )
 
 

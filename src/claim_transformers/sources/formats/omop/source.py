@@ -46,14 +46,7 @@ def read_omop(
     encoding: str = "utf-8",
     layouts: str | Path | None = None,
 ) -> StagedSource:
-    """Stage the tables of an OMOP CDM.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_omop("/nowhere", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected a folder or a DuckDB file at /nowhere, ...
-    """
+    """Stage the tables of an OMOP CDM."""
     tables = stage_tables(
         path,
         connection,

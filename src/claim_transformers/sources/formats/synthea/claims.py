@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import ibis
 
@@ -12,7 +12,7 @@ from claim_transformers.claims.fields import clean_id, clean_word, parse_amount,
 from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_amount, fix_dates
 from claim_transformers.sources.formats.synthea.people import LAYOUTS
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable
-from claim_transformers.sources.pipeline.lines import list_diagnoses
+from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
 from claim_transformers.sources.pipeline.visit_claims import (
     CLAIM,
     CLAIM_END,
@@ -38,6 +38,23 @@ _TABLES = ("encounters", "conditions", "procedures", "medications", "claims", "c
 _CLASSES = LAYOUTS["encounters"].values["ENCOUNTERCLASS"]
 _DIAGNOSES = tuple(name for name in LAYOUTS["claims"].names if name.startswith("DIAGNOSIS"))
 _SNOMED, _RXNORM = "SNOMED", "RXNORM"
+_HAS_CODE = RowCheck("R_NO_CODE", "no code", lambda rows: rows.CODE.isnull())
+
+
+class _At(NamedTuple):
+    """Raw columns that say where a row belongs."""
+
+    patient: str
+    encounter: str
+    day: str
+    key: str = ""  # Number of the row, where it has one.
+
+
+_OF_ENCOUNTER = _At("PATIENT", "ENCOUNTER", "START")
+_COLUMNS = {
+    "claims": _At("PATIENTID", "APPOINTMENTID", "SERVICEDATE", "Id"),
+    "claims_transactions": _At("PATIENTID", "APPOINTMENTID", "FROMDATE", "ID"),
+}
 
 
 def read_encounters(connection: Backend, rows: ir.Table) -> ir.Table:
@@ -55,14 +72,15 @@ def _type_of(rows: ir.Table) -> ir.StringValue:
     return clean_word(rows.ENCOUNTERCLASS).cases(*_CLASSES.items(), else_=OTHER_TYPE)
 
 
-def _join(rows: ir.Table, encounters: ir.Table, patient: str, encounter: str, day: str) -> ir.Table:
+def _join(rows: ir.Table, encounters: ir.Table, at: _At) -> ir.Table:
     """Add the claim to rows; one of an encounter that is not there is a claim of its own, by patient and day."""
+    patient, encounter = rows[at.patient], rows[at.encounter]
     known = encounters.rename(of_patient="PATIENT", of_encounter="Id")
-    joined = rows.left_join(known, [rows[patient] == known.of_patient, rows[encounter] == known.of_encounter])
+    joined = rows.left_join(known, [patient == known.of_patient, encounter == known.of_encounter])
     return joined.select(
         *(rows[name] for name in rows.columns),
         **{
-            CLAIM: ibis.coalesce(rows[encounter], rows[patient] + "-" + rows[day]),
+            CLAIM: ibis.coalesce(encounter, patient + "-" + rows[at.day]),
             CLAIM_TYPE: ibis.coalesce(known.encounter_class, ibis.literal(OTHER_TYPE)),
             CLAIM_START: known.encounter_start,
             CLAIM_END: known.encounter_stop,
@@ -125,30 +143,25 @@ def stage_encounters(rows: ir.Table, files: Sequence[RawFile], *, has_charges: b
 def stage_codes(name: str, rows: ir.Table, files: Sequence[RawFile], encounters: ir.Table) -> StagedTable:
     """Conditions or procedures, one code each, become lines of their encounter."""
     systems = LAYOUTS[name].values["SYSTEM"]
-    is_condition = name == "conditions"
 
     def system_of(rows: ir.Table) -> ir.StringValue:
         named = clean_word(rows.SYSTEM).cases(*systems.items(), else_=ibis.null("string"))
         return ibis.ifelse(rows.SYSTEM.isnull(), _SNOMED, named)
 
-    def to_canonical(rows: ir.Table) -> ir.Table:
+    def columns_of(rows: ir.Table) -> dict[str, ir.Value]:
+        if name == "conditions":
+            return {"diagnoses": list_diagnoses(system_of(rows), [rows.CODE], ranks=[ibis.null("int8")])}
         day = parse_date(rows.START, VISIT_DATES)
-        entry = {"system": system_of(rows), "code": rows.CODE}
-        entry |= {"poa": ibis.null("string"), "rank": ibis.null("int8")} if is_condition else {"date": day}
-        codes = ibis.array([ibis.struct(entry)]).filter(lambda one: one.code.notnull())
-        return _line(name, rows, "PATIENT", rows.START, **{"diagnoses" if is_condition else "procedures": codes})
+        return {"procedures": list_procedures(system_of(rows), [rows.CODE], [day])}
 
     return _staged(
         name,
         rows,
         files,
-        lambda rows: _join(rows, encounters, "PATIENT", "ENCOUNTER", "START"),
-        patient="PATIENT",
-        encounter="ENCOUNTER",
-        day="START",
-        to_canonical=to_canonical,
+        encounters,
+        columns_of,
         checks=(
-            *_has_code(),
+            _HAS_CODE,
             RowCheck("R_CODE_SYSTEM", "a code system that is not known", lambda rows: system_of(rows).isnull()),
         ),
         codes=CodeColumns(("CODE",), system_of=system_of, systems=tuple(sorted({_SNOMED, *systems.values()}))),
@@ -158,125 +171,74 @@ def stage_codes(name: str, rows: ir.Table, files: Sequence[RawFile], encounters:
 def stage_medications(rows: ir.Table, files: Sequence[RawFile], *, has_charges: bool) -> StagedTable:
     """Medications become drug claims of their own, on the day they begin."""
 
-    def derive(rows: ir.Table) -> ir.Table:
-        claim = ibis.coalesce(rows.ENCOUNTER, rows.PATIENT) + "-medication"
-        return rows.mutate(**own_claim(rows, claim, DRUG_TYPE))
-
-    def to_canonical(rows: ir.Table) -> ir.Table:
-        day = parse_date(rows.START, VISIT_DATES)
-        code = ibis.struct({"system": ibis.literal(_RXNORM), "code": rows.CODE, "date": day})
-        return _line(
-            "medications",
-            rows,
-            "PATIENT",
-            rows.START,
-            procedures=ibis.array([code]).filter(lambda one: one.code.notnull()),
-            service_unit_quantity=parse_number(rows.DISPENSES, "float32"),
-            paid_amount=parse_amount(rows.PAYER_COVERAGE),
+    def columns_of(rows: ir.Table) -> dict[str, ir.Value]:
+        return {
+            "procedures": list_procedures(_RXNORM, [rows.CODE], [parse_date(rows.START, VISIT_DATES)]),
+            "service_unit_quantity": parse_number(rows.DISPENSES, "float32"),
+            "paid_amount": parse_amount(rows.PAYER_COVERAGE),
             **({} if has_charges else {"charge_amount": parse_amount(rows.TOTALCOST)}),
-        )
+        }
 
-    return _staged(
-        "medications",
-        rows,
-        files,
-        derive,
-        patient="PATIENT",
-        encounter="ENCOUNTER",
-        day="START",
-        to_canonical=to_canonical,
-        checks=_has_code(),
-        codes=CodeColumns(("CODE",), _RXNORM),
-        warnings=(fix_amount("PAYER_COVERAGE", "TOTALCOST"),),
-    )
+    warnings = (fix_amount("PAYER_COVERAGE", "TOTALCOST"),)
+    codes = CodeColumns(("CODE",), _RXNORM)
+    return _staged("medications", rows, files, None, columns_of, checks=(_HAS_CODE,), codes=codes, warnings=warnings)
 
 
 def stage_claims(rows: ir.Table, files: Sequence[RawFile], encounters: ir.Table) -> StagedTable:
     """Claims become lines with the diagnoses of their encounter, in billed order."""
 
-    def to_canonical(rows: ir.Table) -> ir.Table:
-        diagnoses = list_diagnoses(_SNOMED, [rows[name] for name in _DIAGNOSES])
-        return _line("claims", rows, "PATIENTID", rows.SERVICEDATE, diagnoses=diagnoses)
+    def columns_of(rows: ir.Table) -> dict[str, ir.Value]:
+        return {"diagnoses": list_diagnoses(_SNOMED, [rows[name] for name in _DIAGNOSES])}
 
-    return _staged(
-        "claims",
-        rows,
-        files,
-        lambda rows: _join(rows, encounters, "PATIENTID", "APPOINTMENTID", "SERVICEDATE"),
-        patient="PATIENTID",
-        encounter="APPOINTMENTID",
-        day="SERVICEDATE",
-        to_canonical=to_canonical,
-        key=("Id",),
-        codes=CodeColumns(_DIAGNOSES, _SNOMED),
-    )
+    return _staged("claims", rows, files, encounters, columns_of, codes=CodeColumns(_DIAGNOSES, _SNOMED))
 
 
 def stage_transactions(rows: ir.Table, files: Sequence[RawFile], encounters: ir.Table) -> StagedTable:
     """Charges become lines with their amount; what was paid for them is dropped and counted."""
 
-    def to_canonical(rows: ir.Table) -> ir.Table:
-        return _line(
-            "claims_transactions",
-            rows,
-            "PATIENTID",
-            rows.FROMDATE,
-            service_unit_quantity=parse_number(rows.UNITS, "float32"),
-            charge_amount=parse_amount(rows.AMOUNT),
-        )
+    def columns_of(rows: ir.Table) -> dict[str, ir.Value]:
+        return {
+            "service_unit_quantity": parse_number(rows.UNITS, "float32"),
+            "charge_amount": parse_amount(rows.AMOUNT),
+        }
 
-    return _staged(
-        "claims_transactions",
-        rows,
-        files,
-        lambda rows: _join(rows, encounters, "PATIENTID", "APPOINTMENTID", "FROMDATE"),
-        patient="PATIENTID",
-        encounter="APPOINTMENTID",
-        day="FROMDATE",
-        to_canonical=to_canonical,
-        key=("ID",),
-        warnings=(fix_amount("AMOUNT"),),
-    )
+    return _staged("claims_transactions", rows, files, encounters, columns_of, warnings=(fix_amount("AMOUNT"),))
 
 
-def _has_code() -> tuple[RowCheck, ...]:
-    return (RowCheck("R_NO_CODE", "no code", lambda rows: rows.CODE.isnull()),)
-
-
-def _line(name: str, rows: ir.Table, patient: str, day: ir.StringValue, **columns: ir.Value) -> ir.Table:
-    return rows.select(
-        "source_file",
-        "row_no",
-        **claim_columns(rows, patient, day),
-        claim_line_number=number_lines(rows, _TABLES.index(name), [day, *(rows[key] for key in _order_of(name))]),
-        claim_line_start_date=parse_date(day, VISIT_DATES),
-        claim_line_end_date=parse_date(day, VISIT_DATES),
-        **columns,
-    )
-
-
-def _order_of(name: str) -> tuple[str, ...]:
-    return {"claims": ("Id",), "claims_transactions": ("ID",)}.get(name, ("CODE",))
+def _own_drug_claims(rows: ir.Table) -> ir.Table:
+    claim = ibis.coalesce(rows.ENCOUNTER, rows.PATIENT) + "-medication"
+    return rows.mutate(**own_claim(claim, DRUG_TYPE))
 
 
 def _staged(
     name: str,
     rows: ir.Table,
     files: Sequence[RawFile],
-    derive: Callable[[ir.Table], ir.Table],
+    encounters: ir.Table | None,
+    columns_of: Callable[[ir.Table], dict[str, ir.Value]],
     *,
-    patient: str,
-    encounter: str,
-    day: str,
-    to_canonical: Callable[[ir.Table], ir.Table],
-    key: tuple[str, ...] | None = None,
     checks: tuple[RowCheck, ...] = (),
     codes: CodeColumns | None = None,
     warnings: tuple[RowCheck, ...] = (),
 ) -> StagedTable:
-    """A table whose rows name an encounter; without numbers of their own, rows are told apart by all they say."""
-    layout = LAYOUTS[name]
-    is_drug = layout.claim_type == DRUG_TYPE
+    """A table whose rows name an encounter, lines of its claim; without `encounters` each is a claim of its own."""
+    layout, at = LAYOUTS[name], _COLUMNS.get(name, _OF_ENCOUNTER)
+
+    def derive(rows: ir.Table) -> ir.Table:
+        return _own_drug_claims(rows) if encounters is None else _join(rows, encounters, at)
+
+    def to_canonical(rows: ir.Table) -> ir.Table:
+        day = rows[at.day]
+        return rows.select(
+            "source_file",
+            "row_no",
+            **claim_columns(rows, at.patient, day),
+            claim_line_number=number_lines(rows, _TABLES.index(name), [day, rows[at.key or "CODE"]]),
+            claim_line_start_date=parse_date(day, VISIT_DATES),
+            claim_line_end_date=parse_date(day, VISIT_DATES),
+            **columns_of(rows),
+        )
+
     without_visit = RowCheck(
         "W_CLAIM_TYPE",
         "a row that names no encounter that is there is an outpatient claim of its own",
@@ -287,21 +249,22 @@ def _staged(
         target="claim_line",
         rows=rows,
         files=tuple(files),
-        patient_column=patient,
-        row_key=layout.names if key is None else key,
+        patient_column=at.patient,
+        # Without numbers of their own, rows are told apart by all they say.
+        row_key=(at.key,) if at.key else layout.names,
         to_canonical=to_canonical,
         claim_type=lambda rows: rows[CLAIM_TYPE],
         derive=derive,
         kinds=layout.kinds,
-        claim_column=encounter,
-        service_date=lambda rows: parse_date(rows[day], VISIT_DATES),
+        claim_column=at.encounter,
+        service_date=lambda rows: parse_date(rows[at.day], VISIT_DATES),
         checks=(
             *layout.checks(("D_",)),
-            check_id(patient),
-            *(() if key is None else map(check_id, key)),
-            check_date(day, VISIT_DATES),
+            check_id(at.patient),
+            *((check_id(at.key),) if at.key else ()),
+            check_date(at.day, VISIT_DATES),
             *checks,
         ),
         code_columns=() if codes is None else (codes,),
-        warnings=warnings if is_drug else (*warnings, without_visit),
+        warnings=warnings if encounters is None else (*warnings, without_visit),
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import YEARS, clean_id, is_filler, parse_date, parse_number
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
+from claim_transformers.claims.fields import YEARS, clean_id, parse_date, parse_number
+from claim_transformers.claims.quality import RowCheck, check_id, check_span, fix_open_span
 from claim_transformers.sources.formats.synthea import SOURCE
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
 from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
@@ -94,17 +94,9 @@ def stage_transitions(rows: ir.Table, files: Sequence[RawFile], payers: ir.Table
         checks=(
             RowCheck("D_NO_PAYER", "time without a payer is no enrolment", _has_no_payer),
             check_id("PATIENT"),
-            check_date(_START, VISIT_DATES),
-            check_date(_END, VISIT_DATES, required=False),
-            check_order(_START, _END, VISIT_DATES, reason_code="R_SPAN"),
+            *check_span(_START, _END, VISIT_DATES),
         ),
-        warnings=(
-            RowCheck(
-                "F_OPEN_SPAN",
-                "an enrolment until a filler becomes one without an end",
-                lambda rows: is_filler(rows[_END], VISIT_DATES),
-            ),
-        ),
+        warnings=(fix_open_span(_END, VISIT_DATES),),
     )
 
 

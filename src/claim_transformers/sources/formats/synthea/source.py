@@ -33,14 +33,7 @@ _REQUIRED = ("patients", "encounters")
 
 
 def read_synthea(path: RawLocation, connection: Backend, *, scratch: Path) -> StagedSource:
-    """Stage the tables of a CSV export of Synthea.
-
-    Examples:
-        >>> from claim_transformers.claims.engine import connect
-        >>> read_synthea("/nowhere", connect(threads=1), scratch=Path("."))
-        Traceback (most recent call last):
-        claim_transformers.codes.errors.ClaimDataError: E_NO_FILE: expected patients.csv and encounters.csv ...
-    """
+    """Stage the tables of a CSV export of Synthea."""
     if not isinstance(path, (str, Path)):
         raise ClaimDataError("E_NO_FILE", "expected the folder of a Synthea export as path, found none")
     files = _find_files(Path(path))

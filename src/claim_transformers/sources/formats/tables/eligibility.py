@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import ibis
 
-from claim_transformers.claims.fields import YEARS, clean_id, is_filler, parse_date, parse_number
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
+from claim_transformers.claims.fields import YEARS, clean_id, parse_date, parse_number
+from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_open_span
 from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.sources.formats.tables.claims import COMPACT, check_rules
 from claim_transformers.sources.formats.tables.dates import compact_date
@@ -86,14 +86,7 @@ def _warnings(table: TableMap) -> tuple[RowCheck, ...]:
     if life := [mapped(name) for name in _LIFE if name in table.fields]:
         found.append(fix_life_dates(life, COMPACT))
     if _END in table.fields:
-        end = mapped(_END)
-        found.append(
-            RowCheck(
-                "F_OPEN_SPAN",
-                "an enrolment until a filler becomes one without an end",
-                lambda rows: is_filler(rows[end], COMPACT),
-            )
-        )
+        found.append(fix_open_span(mapped(_END), COMPACT))
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from claim_transformers.claims.engine import connect, engine_errors, fetch
+from claim_transformers.claims.engine import connect, engine_errors, fetch, quote_text
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tables.forms import Profile, profile
@@ -117,12 +117,11 @@ def _first_of_text(path: Path, rows: int) -> tuple[pa.Table, str, str]:
         raise ClaimDataError(
             "E_COLUMN", f"expected names in the first line of {path.name}, found values: add a header"
         )
-    place, sign = (text.replace("'", "''") for text in (str(path), delimiter))
     with engine_errors(f"reading {path.name}"):
         connection = connect(threads=1)
         found = connection.con.sql(
-            f"SELECT * FROM read_csv('{place}', all_varchar = true, header = true, delim = '{sign}', quote = '\"', "
-            "hive_partitioning = false, "
+            f"SELECT * FROM read_csv({quote_text(path)}, all_varchar = true, header = true, "
+            f"delim = {quote_text(delimiter)}, quote = '\"', hive_partitioning = false, "
             f"escape = '\"', auto_detect = false, columns = {_columns(header)}, ignore_errors = true, "
             f"encoding = '{encoding}', null_padding = true, nullstr = '') LIMIT {rows}"
         ).to_arrow_table()
@@ -134,5 +133,4 @@ def _columns(header: Sequence[str]) -> str:
     names = [name.strip() or f"unnamed_{place}" for place, name in enumerate(header, start=1)]
     if len({name.lower() for name in names}) < len(names):
         raise ClaimDataError("E_COLUMN", "expected every column once, found a name twice in the first line")
-    quoted = ("'" + name.replace("'", "''") + "'" for name in names)
-    return "{" + ", ".join(f"{name}: 'VARCHAR'" for name in quoted) + "}"
+    return "{" + ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in names) + "}"

@@ -35,12 +35,7 @@ if TYPE_CHECKING:
 def read_tables(
     path: RawLocation, connection: Backend, *, scratch: Path, database: str | BaseBackend | None = None
 ) -> StagedSource:
-    """Stage the tables of a mapping, eligibility first; a database given takes the place of that of the mapping.
-
-    Raises:
-        ClaimDataError: `E_NO_FILE`, `E_MAPPING` or `E_DECIDE` if the mapping or its files are not there or not
-            understood, `E_WAREHOUSE`, and the errors of `stage_files`.
-    """
+    """Stage the tables of a mapping, eligibility first; a database given takes the place of that of the mapping."""
     if not isinstance(path, (str, Path)) or not Path(path).is_file():
         found = "a folder" if isinstance(path, (str, Path)) and Path(path).is_dir() else "no file"
         raise ClaimDataError("E_NO_FILE", f"expected a mapping at {path}, found {found}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from claim_transformers.claims.fields import clean_id, is_filler, parse_date
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order
+from claim_transformers.claims.fields import clean_id, parse_date
+from claim_transformers.claims.quality import check_id, check_span, fix_open_span
 from claim_transformers.sources.formats.tuva.claims import DATES, LAYOUTS
 from claim_transformers.sources.pipeline.contract import RawFile, StagedTable
 from claim_transformers.sources.pipeline.demographics import check_life_date, fix_life_dates, fix_sex, map_sex
@@ -35,18 +35,12 @@ def stage_eligibility(connection: Backend, rows: ir.Table, files: Sequence[RawFi
             check_id("person_id"),
             check_life_date("birth_date", DATES),
             check_life_date("death_date", DATES),
-            check_date("enrollment_start_date", DATES),
-            check_date("enrollment_end_date", DATES, required=False),
-            check_order("enrollment_start_date", "enrollment_end_date", DATES, reason_code="R_SPAN"),
+            *check_span("enrollment_start_date", "enrollment_end_date", DATES),
         ),
         warnings=(
             fix_sex("gender", _GENDERS, _UNKNOWN_GENDERS),
             fix_life_dates(("birth_date", "death_date"), DATES),
-            RowCheck(
-                "F_OPEN_SPAN",
-                "an enrolment until a filler becomes one without an end",
-                lambda rows: is_filler(rows.enrollment_end_date, DATES),
-            ),
+            fix_open_span("enrollment_end_date", DATES),
         ),
     )
 

@@ -12,7 +12,7 @@ Dipole), `K` vocabulary or labels.
 
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,10 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils.generic import ModelOutput, can_return_tuple
 
 from .configuration_recurrent import RecurrentConfig
-from .damage_recurrent import MODEL_FILES, load_checked, naming_damage
+from .context_claim import checked_inputs
+from .damage_claim import MODEL_FILES, load_checked, naming_damage
 from .encoder_recurrent import ENCODERS, DipoleEncoder, DoctorAIEncoder, RecurrentEmbeddings, Steps
-
-_ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+from .losses_claim import classification_targets
 
 
 @dataclass
@@ -139,7 +139,7 @@ class RecurrentModel(RecurrentPreTrainedModel):
             ValueError: If an input is missing or its shape contradicts another one, or a token names a slot that does
                 not exist. The message names the input.
         """
-        slots_BT, days_BV = _checked_inputs(input_ids, visit_ids, visit_days, attention_mask)
+        slots_BT, days_BV, _ = checked_inputs(input_ids, None, visit_ids, visit_days, attention_mask)
         steps: Steps = self.embeddings(input_ids, slots_BT, days_BV)
         encoded = self.encoder(steps)
         return RecurrentModelOutput(
@@ -148,24 +148,6 @@ class RecurrentModel(RecurrentPreTrainedModel):
             visit_weights=encoded.visit_weights,
             variable_weights=encoded.variable_weights,
         )
-
-
-def _checked_inputs(
-    input_ids: Tensor, visit_ids: Tensor | None, visit_days: Tensor | None, attention_mask: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return slots (padding -1) and days, refusing inputs that do not fit together."""
-    if visit_ids is None or visit_days is None:
-        raise ValueError("expected visit_ids and visit_days beside the codes; ClaimTokenizer returns all of them")
-    shape = tuple(input_ids.shape)
-    for name, given in (("visit_ids", visit_ids), ("attention_mask", attention_mask)):
-        if given is not None and given.shape != shape:
-            raise ValueError(f"expected {name} of shape {shape}, found {tuple(given.shape)}")
-    if visit_days.dim() != 2 or visit_days.shape[0] != shape[0] or visit_days.shape[1] == 0:
-        raise ValueError(f"expected visit_days of shape ({shape[0]}, slots), found {tuple(visit_days.shape)}")
-    valid_BT = visit_ids >= 0
-    if attention_mask is not None:
-        valid_BT = valid_BT & (attention_mask != 0)
-    return torch.where(valid_BT, visit_ids.long(), -1), visit_days.long()
 
 
 # ---- Head ----
@@ -223,10 +205,7 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
         logits_BK = self.classifier(self.dropout(outputs.pooler_output))
         loss = None
         if labels is not None:
-            if self.config.problem_type is None:
-                self.config.problem_type = _problem_type(labels, self.num_labels)
-            is_class = self.config.problem_type == "single_label_classification"
-            targets = labels.long() if is_class else labels.float()
+            targets = classification_targets(labels, self.config)
             loss = self.loss_function(labels=targets, pooled_logits=logits_BK.float(), config=self.config)
         return SequenceClassifierOutput(loss=loss, logits=logits_BK)
 
@@ -261,7 +240,7 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
             )
         if self.training:
             raise ValueError("expected a model in evaluation mode for contributions of codes: call model.eval() first")
-        slots_BT, _ = _checked_inputs(input_ids, visit_ids, visit_days, attention_mask)
+        slots_BT, _, _ = checked_inputs(input_ids, None, visit_ids, visit_days, attention_mask)
         outputs = self.recurrent(input_ids, visit_ids, visit_days, attention_mask, return_dict=True)
         weights_BVE = outputs.visit_weights[:, :, None] * outputs.variable_weights
         if self.config.patient_slot == "every_visit":
@@ -270,11 +249,3 @@ class RecurrentForSequenceClassification(RecurrentPreTrainedModel):
         vectors_BTE = self.get_input_embeddings()(input_ids) * (slots_BT >= 0)[:, :, None]
         contributions_BTK: Tensor = (weights_BVE.gather(1, index_BTE) * vectors_BTE) @ self.classifier.weight.T
         return contributions_BTK
-
-
-def _problem_type(labels: Tensor, num_labels: int) -> _ProblemType:
-    """Choose the loss by the number of outputs and the kind of labels."""
-    if num_labels == 1:
-        return "regression"
-    is_class = labels.dim() == 1 and not labels.is_floating_point()
-    return "single_label_classification" if is_class else "multi_label_classification"

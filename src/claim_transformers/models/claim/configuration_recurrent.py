@@ -5,14 +5,14 @@ visit's codes and the vector of a patient. Every bound is checked before a tenso
 can come from a stranger.
 """
 
-import math
 import os
 from typing import Any, Literal
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .damage_recurrent import MODEL_FILES, naming_config, naming_damage
+from .configuration_claim import check_range
+from .damage_claim import MODEL_FILES, naming_config, naming_damage
 
 # Largest accepted sizes: their purpose is to refuse a hostile or corrupted file, not to advise.
 _MAX_VOCAB_SIZE = 10_000_000
@@ -133,7 +133,7 @@ class RecurrentConfig(PreTrainedConfig):
             "num_hidden_layers": (1, _MAX_LAYERS),
         }
         for name, (low, high) in bounds.items():
-            _check_range(name, getattr(self, name), low, high)
+            check_range(name, getattr(self, name), low, high)
         widest = max(self.embedding_size, self.hidden_size) + 1
         # Two GRUs of three gates, each with a matrix for its input and one for its state.
         total = self.vocab_size * self.embedding_size + self.num_hidden_layers * 2 * 6 * widest * self.hidden_size
@@ -144,13 +144,7 @@ class RecurrentConfig(PreTrainedConfig):
         """Refuse probabilities, scales and tokens that cannot train."""
         for name in ("hidden_dropout_prob", "classifier_dropout"):
             if (value := getattr(self, name)) is not None:
-                _check_range(name, value, 0, 1)
-        _check_range("initializer_range", self.initializer_range, 1e-12, 10)
+                check_range(name, value, 0, 1)
+        check_range("initializer_range", self.initializer_range, 1e-12, 10)
         if self.pad_token_id is not None:
-            _check_range("pad_token_id", self.pad_token_id, 0, self.vocab_size - 1)
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raise when a value is not finite or lies outside `low..high`."""
-    if not math.isfinite(value) or not low <= value <= high:
-        raise ValueError(f"expected {name} in {low}..{high}, found {value}")
+            check_range("pad_token_id", self.pad_token_id, 0, self.vocab_size - 1)

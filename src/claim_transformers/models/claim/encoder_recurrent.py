@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .configuration_recurrent import RecurrentConfig
+from .pooling_claim import pool_codes
 
 
 class Steps(NamedTuple):
@@ -37,21 +38,6 @@ class _Encoded(NamedTuple):
     patient: Tensor  # The vector that a classifier reads, shape `(batch, patient size)`.
     visit_weights: Tensor | None = None  # Attention to each step, shape `(batch, steps)`.
     variable_weights: Tensor | None = None  # RETAIN's beta, shape `(batch, steps, embedding)`.
-
-
-def _sum_codes(weight_KE: Tensor, input_ids_BT: Tensor, slots_BT: Tensor, num_slots: int) -> Tensor:
-    """Sum the vectors of each slot's codes, which is a multi-hot vector times a matrix without either."""
-    batch = input_ids_BT.shape[0]
-    valid_BT = slots_BT >= 0
-    if slots_BT.numel() and (last := int(slots_BT.max())) >= num_slots:
-        raise ValueError(f"expected visit_ids below {num_slots}, the number of columns of visit_days, found {last}")
-    flat_slots_N = (torch.arange(batch, device=slots_BT.device)[:, None] * num_slots + slots_BT)[valid_BT]
-    # A stable order per slot makes the sum independent of the order of slots in the stream.
-    flat_slots_N, order_N = flat_slots_N.sort(stable=True)
-    counts = torch.bincount(flat_slots_N, minlength=batch * num_slots)
-    input_ids_N = input_ids_BT[valid_BT][order_N]
-    sums = functional.embedding_bag(input_ids_N, weight_KE, counts.cumsum(0) - counts, mode="sum")
-    return sums.view(batch, num_slots, -1)
 
 
 def _turn_round(states_BVE: Tensor, counts_B: Tensor) -> Tensor:
@@ -78,7 +64,9 @@ class RecurrentEmbeddings(nn.Module):
 
     def forward(self, input_ids: Tensor, slots_BT: Tensor, days_BV: Tensor) -> Steps:
         """Sum codes into steps, `(batch, tokens)` to `(batch, steps, embedding)`."""
-        sums_BVE = _sum_codes(self.code_embeddings.weight, input_ids, slots_BT, days_BV.shape[1])
+        weight_KE, num_slots = self.code_embeddings.weight, days_BV.shape[1]
+        # The sum of the vectors of codes is a multi-hot vector times a matrix without either.
+        sums_BVE = pool_codes(weight_KE, input_ids, slots_BT, slots_BT >= 0, num_slots, "sum")
         if self.in_every_visit:
             is_visit_BV1 = (days_BV >= 0)[:, :, None] & (torch.arange(days_BV.shape[1]) > 0).to(days_BV.device)[
                 :, None
