@@ -177,7 +177,7 @@ class Timelines:
     def begin_day(self) -> Days:
         """First day of the stay that each visit is of, shape `(visits,)`; what is no stay begins on its own day.
 
-        Visits of a type that overlap are of one stay: the days of its services, and its interim bills.
+        Visits of a type that overlap are of one stay: the days of its services, and bills that overlap.
         """
         visits = np.flatnonzero(self.visits_with([], STAY_TYPES))
         groups = self._by_type(visits)

@@ -47,7 +47,7 @@ def test_an_outcome_counts_from_the_index_date_to_the_last_day_of_the_horizon(wh
 @pytest.mark.parametrize(
     ("when", "label"),
     [
-        # A stay that is open on the index date, with services and an interim bill behind it.
+        # A stay that is open on the index date, with services and an overlapping bill behind it.
         ({"2012-12-30": "2013-01-05", "2013-01-02": "2013-01-05", "2013-01-04": "2013-01-09"}, [0]),
         ({"2012-12-30": "2013-01-05", "2013-01-06": "2013-01-09"}, [1]),
         ({INDEX: "2013-01-05"}, [1]),
