@@ -344,5 +344,5 @@ def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Pat
             ("TOT_RX_CST_AMT", "PTNT_PAY_AMT"),
             ("QTY_DSPNSD_NUM", "DAYS_SUPLY_NUM"),
         ),
-        warnings=(warn_amount("TOT_RX_CST_AMT"), fix_amount("TOT_RX_CST_AMT", "PTNT_PAY_AMT")),
+        warnings=(warn_amount("TOT_RX_CST_AMT", share="PTNT_PAY_AMT"), fix_amount("TOT_RX_CST_AMT", "PTNT_PAY_AMT")),
     )
