@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -258,6 +259,8 @@ def main() -> None:
     with (given.run / "service.log").open("wb") as log:
         # In a session of its own, so that Ctrl-C ends the hospital first, and the service by it.
         process = subprocess.Popen(command, stderr=log, env=environment, start_new_session=True)
+        # The server hands the signal on when it has ended, and by default that would leave the service running.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         try:
             _wait_for(service, process)
             print(f"\nThe simulated hospital is at {own}/  (Ctrl-C ends it)\n", flush=True)

@@ -99,6 +99,7 @@ def test_numbers_beyond_their_type_and_parts_of_whole_ones_are_null(connection) 
         *[("007", "007"), ("a b", "a b"), ("Ünal", "Ünal"), ("10", "10"), ("99999", "99999"), ("na1", "na1")],
         *[(f"{before}P1{after}", "P1") for before, after in ((" ", ""), ("", "\u00a0"), ("\u3000", "\t"))],
         *[("\ufeffP1", "P1"), ("P\u200b1", "P1"), ("PATIENT-0001\r", "PATIENT-0001"), ("0009 ", "0009")],
+        *[('="007"', "007"), (' =" 7"\t', "7"), ('="0"', None), ('="007', '="007'), ("=A7", "=A7")],
         *[(text, None) for text in (None, "", " ", "\u00a0\u200b", "-", ".", "--", "?", "0", "0000", "0.0")],
         *[(text, None) for text in ("000-00-0000", "999-99-9999", "9999999", " NULL", "N/A", "na", "None", "nan")],
         *[(text, None) for text in ("Unknown", "<NA>", "unknown\u3000", "0000000000-", "9999999999-9")],

@@ -130,6 +130,16 @@ def test_a_manifest_of_another_version_or_none_is_refused(tmp_path: Path, conten
         open_folder(tmp_path / "out")
 
 
+def test_a_table_of_which_a_file_was_cut_is_refused_by_its_name(tmp_path: Path) -> None:
+    _publish(tmp_path / "out")
+    with _TableWriter(tmp_path / "out" / "rows", SCHEMA) as writer:
+        writer.write(pa.table({"day": pa.array([1], pa.int32()), "name": ["a"]}))
+    (file,) = open_folder(tmp_path / "out").table_files("rows")
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(ClaimDataError, match=r"E_PARQUET: .* of rows, found part-00000[.]parquet"):
+        open_folder(tmp_path / "out").table_files("rows")
+
+
 @pytest.mark.parametrize("cuts", [[10], [1, 9], [3, 3, 4], [1] * 10])
 def test_bytes_do_not_depend_on_how_the_engine_cuts_its_batches(tmp_path: Path, cuts: list[int]) -> None:
     rows = pa.table({"day": pa.array(range(10), pa.int32()), "name": ["b", "a"] * 5})

@@ -54,7 +54,7 @@ def test_the_file_adds_up_and_holds_nothing_of_what_was_not_known(tmp_path, chec
     wanted = ids_in(tmp_path, "SECRET1", "P2", "SECRET3")
     options = ["--patient-file", wanted, "--at", "2012-06-01"]
     printed = run(checkpoint, known, tmp_path / "a.parquet", *options)
-    assert "<11 predictions explained" in printed
+    assert "<11 predictions explained; patients found: not all, <11 of <11" in printed
     assert "SECRET" not in printed
     run(checkpoint, later, tmp_path / "b.parquet", *options)
     table = pq.read_table(tmp_path / "a.parquet")
@@ -74,6 +74,7 @@ def test_the_table_of_one_patient_is_printed_and_a_file_is_replaced_only_if_aske
     command = [checkpoint, claims, tmp_path / "out.parquet", "--patient-file", ids_in(tmp_path, "SECRET1")]
     printed = run(*command, "--at", "2012-06-01", "--fast")
     assert "HCPCS/99213" in printed
+    assert "patients found: all" in printed
     assert "(2 visits)" in printed
     assert "SECRET" not in printed
     assert "--overwrite" in run(*command, "--at", "2012-06-01", fails=True)

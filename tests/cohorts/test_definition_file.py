@@ -85,9 +85,9 @@ def test_a_slip_in_the_file_is_named(tmp_path, old, new, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Readmission", r"found 'Readmission'; did you mean 'readmission'\?"),
+        ("Readmission", r"found 'Readmission', did you mean 'readmission'\?"),
         ("of/mine.yaml", "expected a file of a cohort's definition, at 'of/mine.yaml', found no such file"),
-        ("xyz", r"'readmission', 'suicide_attempt'\], found 'xyz'$"),
+        ("xyz", r"'readmission', 'suicide_attempt'\], found 'xyz'\.$"),
     ],
 )
 def test_readmission_is_among_the_cohorts_that_are_suggested(name, message):

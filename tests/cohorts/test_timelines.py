@@ -111,6 +111,16 @@ def test_of_each_type_and_patient_one_open_stay_is_shown():
     assert admissions.tolist() == [True, True, False, False, False, False]
 
 
+def test_a_stay_begins_with_the_first_of_its_type_and_patient_that_overlap():
+    stays = {
+        "visit_day": [1, 1, 3, 5, 9, 10, 11],
+        "visit_type": ["HHA", "IP", "IP", "OP", "IP", "IP", "HHA"],
+        "codes": [["A/1"]] * 7,
+        "visit_end_day": [10, 4, 9, 30, 9, None, 12],
+    }
+    assert timelines([stays, stays]).begin_day.tolist() == [1, 1, 1, 5, 1, 10, 11] * 2
+
+
 def test_what_is_no_stay_is_not_shown_before_it_ended():
     found = timelines([{"visit_day": [1], "visit_type": ["OP"], "codes": [["A/1"]], "visit_end_day": [30]}])
     assert found.before(np.array([True]), np.array([30]))["visit_day"].to_pylist() == [[]]

@@ -90,6 +90,10 @@ def test_the_last_word_of_a_visit_holds(tmp_path):
         message("A08", "20240604", "corrected", pv1={44: "202405250800", 45: "20240531"}, more=["DG1|1||E11.9^^I10"]),
         *stay("day", pv1={2: "O"}),
         *stay("died", pv1={36: "20"}),
+        message("A08", "20240602", "died"),
+        *stay("again")[:1],
+        message("A11", "202405261000", "again", pv1={44: "20240526"}),
+        *stay("again", begin="20240528"),
         *stay("open")[:1],
         *stay("backwards", begin="20240610"),
         *stay("shared")[:2],
@@ -103,12 +107,14 @@ def test_the_last_word_of_a_visit_holds(tmp_path):
         "corrected": "discharged",
         "day": "not an inpatient",
         "died": "died in hospital",
+        "again": "discharged",
         "open": "not discharged",
         "backwards": "R_DATE_ORDER",
         "shared": "R_VISIT_SHARED",
         "other house": "discharged",
     }
     rows = {row["visit"].split("^")[-1]: row for row in feed.stays.to_pylist()}
+    assert rows["again"]["admission_date"] == dt.date(2024, 5, 28)
     assert rows["left again"]["discharge_date"] == dt.date(2024, 6, 3)
     # What was coded after the discharge nobody knew then; dates may be put right.
     assert rows["corrected"]["codes"] == ["ICD10CM/I5023"]
@@ -188,7 +194,8 @@ def test_a_stay_has_the_risk_of_its_card_and_the_rest_are_told_why(
     monkeypatch.setattr("sys.argv", ["claim-transformers", "report-adt", *paths, "--id-type", "MC", "--overwrite"])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert (ended.value.code, capsys.readouterr().out[:8]) == (0, "23 stays")
+    told = "23 stays that ended, hidden assessed; hidden readmissions expected\n"
+    assert (ended.value.code, capsys.readouterr().out) == (0, told)
     counts = json.loads((tmp_path / "out" / "report.json").read_text())["counts"]
     assert (counts["stays"], counts["S_NO_CLAIMS"], counts["assessed"]) == (23, "<11", "hidden")
     old = report_adt(

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from claim_transformers.training import ClaimTrainingArguments
-from claim_transformers.training.arguments import is_bf16_fast
+from claim_transformers.training.arguments import _LAUNCHED, is_bf16_fast
 
 
 @pytest.fixture
@@ -59,3 +59,12 @@ def test_the_switch_leaves_a_choice_of_precision_alone(machine, tmp_path):
     assert (chosen.fp16, chosen.bf16) == (True, False)
     machine(cpu=("avx2",))
     assert ClaimTrainingArguments(output_dir=str(tmp_path), use_cpu=True, bf16=True, bf16_where_fast=True).bf16
+
+
+def test_a_backend_of_several_processes_without_a_launcher_is_told(monkeypatch, tmp_path):
+    for name in _LAUNCHED:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(
+        ValueError, match=r"expected several processes for ddp_backend, found one .*: start with torchrun"
+    ):
+        ClaimTrainingArguments(output_dir=str(tmp_path), use_cpu=True, ddp_backend="gloo")

@@ -137,13 +137,14 @@ def engine_errors(step: str) -> Iterator[None]:
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         message = f"{type(error).__name__} while {step}: raise memory_limit, or take fewer claims where there is none"
         raise ClaimDataError("E_MEMORY", message) from None
-    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
-        # A connection is used by one alone, so a transaction or a checkpoint fails where the disk is full.
-        message = f"{type(error).__name__} while {step}: free disk space, then run it again"
-        raise ClaimDataError("E_WRITE", message) from None
     except duckdb.Error as error:
-        # The plain class stands for a reader that met damaged pages of parquet.
-        cause = "damaged content" if type(error) is duckdb.Error else type(error).__name__
+        is_cut = isinstance(error, duckdb.IOException) and "Could not read" in str(error)
+        if isinstance(error, duckdb.IOException | duckdb.TransactionException | duckdb.FatalException) and not is_cut:
+            # A connection is used by one alone, so a transaction or a checkpoint fails where the disk is full.
+            message = f"{type(error).__name__} while {step}: free disk space, then run it again"
+            raise ClaimDataError("E_WRITE", message) from None
+        # The plain class stands for a reader that met damaged pages of parquet or blocks of a database.
+        cause = "damaged content" if is_cut or type(error) is duckdb.Error else type(error).__name__
         message = f"{cause} while {step}: write or fetch the raw file of this table again, or report the step"
         raise ClaimDataError("E_ENGINE", message) from None
 

@@ -32,7 +32,7 @@ YEARS = 1900, 2099
 NO_ID_WORDS = ("null", "(null)", "na", "n/a", "#n/a", "<na>", "nan", "none", "nil", "unknown", "unk", "missing")
 _MAX_NO_ID = max(map(len, NO_ID_WORDS))
 NO_ID, NO_NUMBER = r"^([0 -/:-@\[-`{-~]*|(9-?){7,})$", r"^[ -/:-@\[-`{-~]*$"
-_PLAIN_ID = "^[!-~]*[1-8A-Za-z][!-~]*$"
+_PLAIN_ID = "^([1-8A-Za-z]|[!-<>-~][!-~]*[1-8A-Za-z])[!-~]*$"
 # Blanks and control characters of Unicode, and characters without width.
 _NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 _BLANK = f"\x01-\x20\x7f\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000{_NO_WIDTH}"
@@ -40,6 +40,8 @@ _BLANK = f"\x01-\x20\x7f\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3
 _MANY_VALUES = 5
 _LISTED = "values in a list"
 AROUND_ID = f"^[{_BLANK}]+|[{_BLANK}]+$|[{_NO_WIDTH}]"
+# As spreadsheets keep zeros: a formula of nothing but a text.
+FORMULA = f'^="[{_BLANK}]*([^"]*?)[{_BLANK}]*"$'
 
 
 # DuckDB's own parser, because a cast accepts several formats where the layout declares one.
@@ -90,10 +92,7 @@ def subtract_share(cost: ir.DecimalValue, share: ir.DecimalValue) -> ir.DecimalV
 
 
 def parse_number(
-    text: ir.StringValue,
-    number_type: Literal["float32", "int16", "int32"],
-    *,
-    within: tuple[int, int] | None = None,
+    text: ir.StringValue, number_type: Literal["float32", "int16", "int32"], *, within: tuple[int, int] | None = None
 ) -> ir.NumericValue:
     """Read a count or a quantity: a plain decimal that fits the type, a whole one if the type is, or null.
 
@@ -147,6 +146,6 @@ def clean_number(text: ir.StringValue) -> ir.StringValue:
 
 
 def _clean(text: ir.StringValue, none: str) -> ir.StringValue:
-    trimmed = text.re_replace(AROUND_ID, "")
+    trimmed = text.re_replace(AROUND_ID, "").re_replace(FORMULA, r"\1")
     is_none = trimmed.lower().isin(NO_ID_WORDS) | trimmed.re_search(none)
     return ibis.ifelse(_is_plain_id(text), text, ibis.ifelse(is_none, ibis.null("string"), trimmed))

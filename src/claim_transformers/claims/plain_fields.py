@@ -12,6 +12,7 @@ from claim_transformers.claims.fields import (
     AROUND_ID,
     EARLIEST_DATE,
     FILLER_DATES,
+    FORMULA,
     LATEST_DATE,
     NO_ID,
     NO_ID_WORDS,
@@ -21,6 +22,7 @@ from claim_transformers.claims.fields import (
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _AMOUNT, _WHOLE, _AROUND = re.compile(AMOUNT_PATTERN), re.compile(WHOLE_PATTERN), re.compile(AROUND_ID)
+_FORMULA = re.compile(FORMULA)
 _NO_ID, _NO_NUMBER = re.compile(NO_ID), re.compile(NO_NUMBER)
 _FILLERS = frozenset(FILLER_DATES)
 _CENT, _MAX_AMOUNT = Decimal("0.01"), Decimal(10) ** 10
@@ -85,5 +87,5 @@ def tidy_number(text: str | None) -> str | None:
 def _tidy(text: str | None, none: re.Pattern[str]) -> str | None:
     if text is None:
         return None
-    trimmed = _AROUND.sub("", text)
+    trimmed = _FORMULA.sub(r"\1", _AROUND.sub("", text))
     return None if trimmed.lower() in NO_ID_WORDS or none.search(trimmed) else trimmed

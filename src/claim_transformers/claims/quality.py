@@ -113,13 +113,15 @@ def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowChe
     )
 
 
-def warn_amount(paid: str, allowed: str | None = None) -> RowCheck:
-    """`W_AMOUNT`: the amount is negative, or more was paid than allowed."""
+def warn_amount(paid: str, allowed: str | None = None, *, share: str | None = None) -> RowCheck:
+    """`W_AMOUNT`: the amount is negative, also without the share of somebody else, or more was paid than allowed."""
 
     def fails(rows: ir.Table) -> ir.BooleanValue:
         amount = parse_amount(rows[paid])
         # Null must not hide a negative amount behind an unknown allowed one.
         negative = (amount < 0).fill_null(False)
+        if share is not None:
+            negative = negative | (parse_amount(rows[share]) > amount).fill_null(False)
         return negative if allowed is None else negative | (amount > parse_amount(rows[allowed])).fill_null(False)
 
     return RowCheck("W_AMOUNT", "a negative amount, or more paid than allowed", fails)

@@ -82,11 +82,7 @@ def find_reversals(
 
 
 def _candidates(
-    rows: ir.Table,
-    negative: ir.Table,
-    reversal: Reversal,
-    kinds: Mapping[str, str],
-    order: ir.Value | None,
+    rows: ir.Table, negative: ir.Table, reversal: Reversal, kinds: Mapping[str, str], order: ir.Value | None
 ) -> ir.Table:
     """Rows that share the key of a reversal: the few among which pairs are looked for."""
 

@@ -30,6 +30,7 @@ MANIFEST = "manifest.json"
 DRUG_NAMES = "drug_names"
 DRUG_NAMES_SCHEMA = pa.schema([("ndc9", pa.string()), ("ingredient", pa.string())])
 _SUCCESS = "_SUCCESS"
+_END = b"PAR1"  # of a parquet file
 ROWS_PER_GROUP = 1 << 17
 _ROWS_PER_PART = 1 << 22
 
@@ -43,8 +44,15 @@ class IngestedFolder:
     manifest: Mapping[str, Any]
 
     def table_files(self, name: str) -> list[Path]:
-        """List the parquet files of a table."""
-        return sorted((self.path / name).glob("*.parquet"))
+        """List the parquet files of a table, refusing one that was cut (`E_PARQUET`), which Arrow does not name."""
+        files = sorted((self.path / name).glob("*.parquet"))
+        for file in files:
+            with file.open("rb") as stream:
+                stream.seek(max(file.stat().st_size - len(_END), 0))
+                if stream.read() != _END:
+                    message = f"expected a whole file of {name}, found {file.name} cut or damaged: ingest again"
+                    raise ClaimDataError("E_PARQUET", message)
+        return files
 
 
 def open_folder(path: str | Path) -> IngestedFolder:

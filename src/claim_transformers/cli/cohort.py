@@ -203,7 +203,7 @@ def _sentences(facts: Mapping[str, Any]) -> list[str]:
     if counties is not None:
         lines.append(
             f"{show(counties['county unknown'])} stays have no known county, "
-            f"{show(counties['county without measures'])} one without measures; readmission.json counts what single "
-            "measures lack."
+            f"{show(counties['county without measures'])} are of one without measures; readmission.json counts what "
+            "single measures lack."
         )
     return lines

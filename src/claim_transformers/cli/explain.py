@@ -59,6 +59,7 @@ def explain(
         typer.echo(found[0].to_table(top))
     known = len(patients["patient_id"].unique())
     console.print(
-        f"{show_count(len(found))} predictions explained; {show_part_of(known, len(ids))} patients were found"
+        f"{show_count(len(found))} predictions explained; patients found: "
+        f"{'all' if known == len(ids) else f'not all, {show_part_of(known, len(ids))}'}"
     )
     console.print(f"[bold]{out}[/bold] holds codes of patients: keep it where the claims are", soft_wrap=True)

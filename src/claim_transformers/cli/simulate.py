@@ -18,10 +18,7 @@ _Icd10From = Annotated[
     str | None,
     typer.Option(help="Claims that end on this day or later are in ICD-10; 'always' or 'never' for all of them."),
 ]
-_Version = Annotated[
-    int | None,
-    typer.Option("--simulation-version", help="Version, byte for byte (the newest)."),
-]
+_Version = Annotated[int | None, typer.Option("--simulation-version", help="Version, byte for byte (the newest).")]
 
 
 @app.callback()

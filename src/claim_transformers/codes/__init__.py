@@ -17,13 +17,7 @@ from claim_transformers.codes.ndc_directory import NdcDirectory, read_ndc_direct
 from claim_transformers.codes.normalize import NormalizedCodes, normalize_code, normalize_codes, split_modifiers
 from claim_transformers.codes.procedures import read_procedure_ccs
 from claim_transformers.codes.rules import CategoryRules
-from claim_transformers.codes.systems import (
-    ICD10_START_DATE,
-    SYSTEM_TITLES,
-    SYSTEMS,
-    join_code,
-    split_code,
-)
+from claim_transformers.codes.systems import ICD10_START_DATE, SYSTEM_TITLES, SYSTEMS, join_code, split_code
 
 __all__ = [
     "ICD10_START_DATE", "SYSTEMS", "SYSTEM_TITLES", "CategoryRules", "ClaimDataError", "CoverageReport",

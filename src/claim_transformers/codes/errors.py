@@ -3,7 +3,9 @@
 It lives in the lowest room because every room above it reports bad input in the same words.
 """
 
+import difflib
 import errno
+from collections.abc import Iterable
 
 _WRITE_ERRORS = tuple(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS", "EFBIG", "EIO", "EACCES", "EPERM", "EEXIST")
@@ -61,6 +63,14 @@ def error_line(error: BaseException) -> str | None:
     elif is_foreign:
         return None
     return f"error: {text}"
+
+
+def did_you_mean(names: Iterable[str], known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The known names nearest to some, in any case, as the end of a sentence; a full stop if none is near."""
+    written = {name.lower(): name for name in known}
+    near = [difflib.get_close_matches(name.lower(), [*written], n=1, cutoff=cutoff) for name in names]
+    close = dict.fromkeys(repr(written[name]) for found in near for name in found)
+    return f", did you mean {' and '.join(close)}?" if close else "."
 
 
 def _any_of(signs: tuple[str, ...], text: str) -> bool:

@@ -10,7 +10,7 @@ domain, by
     python -m claim_transformers.codes.planned_readmission LISTS PROCEDURE_CCS PROCEDURE_GEM
 
 ICD-9-CM codes have their CCS category from AHRQ. ICD-10 codes have none in a public file at hand, so they take that of
-the ICD-9-CM code that the General Equivalence Mappings (CMS, 2018) give, and a few ICD-9-CM codes are acute because
+the ICD-9-CM code that the General Equivalence Mappings (CMS, 2018) give, and further ICD-9-CM codes are acute because
 the ICD-10-CM code that the mappings give is. That part is a derivation and not CMS's own table.
 """
 
@@ -18,6 +18,7 @@ import csv
 import functools
 import gzip
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -57,6 +58,7 @@ _EXCLUSION_KINDS = {
 _JOINT = "+"
 _SHORTEST_PREFIX = 3
 _NO_KIND = ""
+_LONG_PROCEDURE = re.compile("ICD9PCS/.{5}")
 
 
 @functools.cache
@@ -73,7 +75,9 @@ def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None 
         raise ValueError(f"expected kinds out of {', '.join(_KINDS)}, found {', '.join(sorted(wanted - set(_KINDS)))}")
     rules = _planned_rules() if rules is None else rules
     encoded = as_dictionary(codes)
-    kinds_of_codes = [(rules.category(code) or _NO_KIND).split(_JOINT) for code in encoded.dictionary.to_pylist()]
+    # DE-SynPUF has diagnoses in columns of procedures: 410.01 is no 41.00, a transplant of bone marrow.
+    texts = [_NO_KIND if _LONG_PROCEDURE.match(code) else code for code in encoded.dictionary.to_pylist()]
+    kinds_of_codes = [((code and rules.category(code)) or _NO_KIND).split(_JOINT) for code in texts]
     found = [not wanted.isdisjoint(kinds_of_code) for kinds_of_code in kinds_of_codes]
     indices = encoded.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
     marks: NDArray[np.bool_] = np.array([*found, False])[indices]

@@ -7,13 +7,12 @@ a file without `kind` defines an event.
 
 import datetime as dt
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints, overload
 
 from claim_transformers.claims.inputs import check_file, check_inputs, cut_message, read_yaml
-from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.errors import ClaimDataError, did_you_mean
 from claim_transformers.cohorts.definition import Enrolment
 from claim_transformers.cohorts.event.definition import (
     AmountRule,
@@ -77,7 +76,7 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
         'Readmission within 30 days, every inpatient claim'
         >>> load_definition("asthma")
         Traceback (most recent call last):
-        ValueError: expected a .yaml file or one of the cohorts ...; did you mean 'asthma_exacerbation'?
+        ValueError: expected a .yaml file or one of the cohorts ..., did you mean 'asthma_exacerbation'?
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
@@ -86,8 +85,7 @@ def load_definition(name_or_path: str | Path, kind: _Kind | None = None) -> Even
         path = next((each for each in _built_in_files("*") if each.stem == str(name_or_path)), path)
     if not check_inputs(path).is_file():
         known = built_in_cohorts(kind)
-        close = get_close_matches(str(name_or_path), known, n=1, cutoff=0.3)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean([str(name_or_path)], known, 0.3)
         raise ValueError(f"expected a .yaml file or one of the cohorts {known}, found {str(name_or_path)!r}{hint}")
     try:
         return _to_definition(path, kind)

@@ -24,6 +24,7 @@ from claim_transformers.cohorts.definition import Enrolment
 
 UNKNOWN_DAY = np.iinfo(np.int32).min
 _FAR_DAY = np.iinfo(np.int32).max
+_MOST_DAYS = 1 << 24  # more than lie between any two dates
 _VISIT_END_DAY = "visit_end_day"
 _DEFAULT_ENROLMENT = Enrolment()
 
@@ -168,11 +169,34 @@ class Timelines:
             hides_unpaid=self.hides_unpaid,
         )
         visits = np.flatnonzero(admitted)
-        types = pc.dictionary_encode(_flat(self.patients["visit_type"]).take(pa.array(visits)).cast(pa.string()))
-        stays = self.patient_of_visit[visits] * len(STAY_TYPES) + types.indices.to_numpy()
         admissions = np.zeros(len(whole), bool)
-        admissions[visits[np.unique(stays, return_index=True)[1]]] = True
+        admissions[visits[np.unique(self._by_type(visits), return_index=True)[1]]] = True
         return whole, admissions
+
+    @cached_property
+    def begin_day(self) -> Days:
+        """First day of the stay that each visit is of, shape `(visits,)`; what is no stay begins on its own day.
+
+        Visits of a type that overlap are of one stay: the days of its services, and bills that overlap.
+        """
+        visits = np.flatnonzero(self.visits_with([], STAY_TYPES))
+        groups = self._by_type(visits)
+        # By patient and type, still in the order of days; days of a later group are beyond all of an earlier one.
+        order = np.argsort(groups, kind="stable")
+        visits, shift = visits[order], groups[order] * _MOST_DAYS
+        days = self.visit_day[visits]
+        ends = np.maximum.accumulate(np.maximum(self.end_day[visits], days) + shift)
+        is_first = np.ones(len(visits), bool)
+        is_first[1:] = (days + shift)[1:] > ends[:-1]
+        begin: Days = self.visit_day.copy()
+        begin[visits] = days[np.maximum.accumulate(np.where(is_first, np.arange(len(visits)), 0))]
+        return begin
+
+    def _by_type(self, visits: Days) -> Days:
+        """A number for the patient and the type of stay of some visits."""
+        types = pc.dictionary_encode(_flat(self.patients["visit_type"]).take(pa.array(visits)).cast(pa.string()))
+        numbers: Days = self.patient_of_visit[visits] * len(STAY_TYPES) + types.indices.to_numpy()
+        return numbers
 
     def covered(self, first_day: Days, last_day: Days) -> Flags:
         """Which patients one enrolment span covers from `first_day` to `last_day`.

@@ -122,7 +122,10 @@ def _row(segments: Sequence[str], file: int, message: int, id_type: str | None) 
         "facility": get("PV1", 3, 4) or get("MSH", 4) or None,
         "day": _date(get("EVN", 6)) or _date(time),
         **{name: _date(text) for name, text in days.items()},
-        "is_dead": get("PV1", 36).upper() in _DIED or get("PID", 30) == "Y",
+        # A later message that says nothing of it takes no death back.
+        "is_dead": get("PV1", 36).upper() in _DIED or get("PID", 30) == "Y"
+        if get("PV1", 36) or get("PID", 30)
+        else None,
         "codes": " ".join(dict.fromkeys(_codes(rows, part))) or None,
     }
 

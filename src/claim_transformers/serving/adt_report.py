@@ -34,20 +34,21 @@ class AdtSummary:
     """What a report says, as it may be shown.
 
     Args:
-        counts (`Mapping[str, int | str]`): Messages and stays, those of 1 to 10 and what gives them away hidden.
-        expected (`float`): Readmissions that the risks add up to.
+        counts (`Mapping[str, int | str]`): Messages, visits and stays, 1 to 10 and what gives them away hidden.
+        expected (`float`, *optional*): Readmissions that the risks add up to, none where it may not be shown.
 
     Examples:
-        >>> print(AdtSummary({"stays": 120, "assessed": 90}, 9.6))
-        120 stays, 90 assessed; 9.6 readmissions expected
+        >>> print(AdtSummary({"discharged": 120, "assessed": 90}, 9.6))
+        120 stays that ended, 90 assessed; 9.6 readmissions expected
     """
 
     counts: Mapping[str, Shown]
-    expected: float
+    expected: float | None
 
     def __str__(self) -> str:
-        stays, assessed = (show(self.counts[name]) for name in ("stays", "assessed"))
-        return f"{stays} stays, {assessed} assessed; {self.expected:.1f} readmissions expected"
+        stays, assessed = (show(self.counts[name]) for name in (DISCHARGED, ASSESSED))
+        expected = "hidden" if self.expected is None else f"{self.expected:.1f}"
+        return f"{stays} stays that ended, {assessed} assessed; {expected} readmissions expected"
 
 
 def report_adt(
@@ -168,7 +169,7 @@ def _content(found: AdtFeed, stays: pa.Table, *, raw: bool) -> dict[str, Any]:
     return {
         "counts": {name: cell for name, cell in shown.items() if isinstance(name, str)},
         "messages": show_counts(found.messages, [("read", [one for one in found.messages if one != "read"])], raw=raw),
-        "expected": float(risks.sum()),
+        "expected": _group(shown[ASSESSED], risks)["expected"],
         "facilities": [
             {"name": names[number], **_group(shown["facility", number], risks[owner == number])} for number in places
         ],

@@ -86,8 +86,10 @@ def read_adt(feed: str | Path, *, id_type: str | None = None) -> AdtFeed:
 
 def _stays(messages: "ir.Table") -> "ir.Table":
     """One row per visit: the last value of each field, and what the last events leave."""
-    discharged = messages.order_key.max(where=messages.event == "A03").over(group_by=messages.visit)
-    rows = messages.mutate(discharged=discharged)
+    discharged, cancelled = (
+        messages.order_key.max(where=messages.event == event).over(group_by=messages.visit) for event in ("A03", "A11")
+    )
+    rows = messages.mutate(discharged=discharged, cancelled=cancelled.fill_null(""))
     order = rows.order_key
 
     def last(name: str, where: "bool | ir.BooleanValue" = True) -> "ir.Value":
@@ -100,10 +102,12 @@ def _stays(messages: "ir.Table") -> "ir.Table":
         patient_class=last("patient_class"),
         facility=last("facility"),
         is_dead=last("is_dead"),
-        admission_date=ibis.coalesce(last("admission_date"), rows.day.min(where=rows.event == "A01")),
+        admission_date=ibis.coalesce(
+            last("admission_date", order > rows.cancelled),
+            rows.day.min(where=(rows.event == "A01") & (order > rows.cancelled)),
+        ),
         discharge_date=ibis.coalesce(
-            last("discharge_date", order >= rows.discharged),
-            last("day", rows.event == "A03"),
+            last("discharge_date", order >= rows.discharged), last("day", rows.event == "A03")
         ),
         codes=last("codes", order <= rows.discharged),
         **{event: order.max(where=rows.event == event) for event in ("A01", "A03", "A11", "A13")},

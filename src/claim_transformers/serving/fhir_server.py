@@ -62,11 +62,7 @@ class FhirServer:
                 412, "E_FHIR_SIZE", f"expected at most {self._limits.fetch_pages} answers of the FHIR server"
             )
         # Packed answers could become far larger than what was counted.
-        headers = {
-            "Authorization": f"Bearer {self._token}",
-            "Accept": _JSON_OF_FHIR,
-            "Accept-Encoding": "identity",
-        }
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": _JSON_OF_FHIR, "Accept-Encoding": "identity"}
         try:
             async with self._http.stream("GET", target, headers=headers, follow_redirects=False) as answer:
                 if answer.status_code in (404, 410):

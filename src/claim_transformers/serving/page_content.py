@@ -11,6 +11,7 @@ import pyarrow as pa
 from claim_transformers.analysis.rivals.charlson import CHARLSON_WEIGHTS, charlson_scores, comorbidities_of
 from claim_transformers.analysis.views.attention_view import SEX_TITLES
 from claim_transformers.analysis.views.code_names import code_name, system_title
+from claim_transformers.claims.ages import whole_years
 from claim_transformers.serving.assessment import Assessment
 from claim_transformers.serving.cards import cover_sentences, days, how_sure, percent, span
 from claim_transformers.serving.interventions import Intervention, choose_interventions
@@ -30,7 +31,6 @@ _WITH_MEDICAID = ("01", "02", "03", "04", "05", "06", "08")
 _STEPS_DAYS = (30, 90, 180, 365, 730, 1825)
 _MOST_STEPS, _LEAST_SPAN = 6, 30
 _WIDTH, _LEFT, _RIGHT, _LANE = 760, 140, 24, 30
-_DAYS_OF_YEAR = 365.25
 
 
 def page_content(
@@ -84,7 +84,7 @@ def _banner(person: Mapping[str, Any]) -> str:
 def _patient(record: Mapping[str, Any], day: int) -> str:
     sex = SEX_TITLES.get(record.get("sex") or "U", "sex unknown")
     birth = record.get("birth_day")
-    return f"{sex}, age unknown" if birth is None else f"{sex}, {int((day - birth) / _DAYS_OF_YEAR)} years"
+    return f"{sex}, age unknown" if birth is None else f"{sex}, {int(whole_years(birth, day))} years"
 
 
 # ---- Risk and contributions ----
@@ -106,8 +106,11 @@ def _contributions(explanation: "Explanation", shown: Sequence[Reason], others: 
     rows = [(one.name, one.points, _when(one)) for one in shown]
     if others:
         rows.append((f"{len(others)} other groups", sum(one.points for one in others), ""))
-    rest = explanation.prediction - explanation.base - sum(points for _, points, _ in rows)
-    rows.append(("Time, unknown codes and rounding", rest, ""))
+    # Of the numbers as they are shown, so that those add up.
+    shown_points = sum(round(points, 1) for points in (explanation.base, *(points for _, points, _ in rows)))
+    rows.append(
+        ("Time, unknown codes and rounding", round(round(explanation.prediction, 1) - shown_points, 1) + 0.0, "")
+    )
     total = sum(abs(points) for _, points, _ in rows) or 1.0
     largest = max(abs(points) for _, points, _ in rows) or 1.0
     return {

@@ -17,12 +17,7 @@ from claim_transformers.serving.fhir_server import FhirServer
 from claim_transformers.serving.hooks import TEMPLATES, HookRequest, fill_template
 
 _Resource = dict[str, Any]
-_KINDS = {
-    "patient": "Patient",
-    "claims": "ExplanationOfBenefit",
-    "coverage": "Coverage",
-    "encounter": "Encounter",
-}
+_KINDS = {"patient": "Patient", "claims": "ExplanationOfBenefit", "coverage": "Coverage", "encounter": "Encounter"}
 _SEARCHES = ("claims", "coverage")
 _OPTIONAL = "coverage"
 _BUNDLE, _OUTCOME = "Bundle", "OperationOutcome"

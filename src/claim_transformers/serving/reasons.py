@@ -31,13 +31,7 @@ _OF_REASONS = ("code", "visit", "days_before_index", "contribution")
 _ALONE = {"AGE": "age", "SEX": "sex"}
 _UNKNOWN = "UNK"
 # In words of a clinic, which knows no carriers.
-VISIT_KINDS = {
-    **KIND_TITLES,
-    "CAR": "physician",
-    "DME": "equipment",
-    "HHA": "home health",
-    "HOSP": "hospice",
-}
+VISIT_KINDS = {**KIND_TITLES, "CAR": "physician", "DME": "equipment", "HHA": "home health", "HOSP": "hospice"}
 _SERVICES = "HCPCSGROUP/"
 _SECTIONS = {
     "EVALUATION": "visits and consultations",

@@ -185,7 +185,9 @@ class SmartLaunch:
                         if len(content) > _MOST_BYTES:
                             raise _refused(f"expected at most {_MOST_BYTES:,} bytes of the server, found more")
         if answer.status_code != 200:
-            raise _refused(f"expected status 200 of the authorization server, found {answer.status_code}")
+            raise _refused(
+                f"expected status 200 of the authorization server, found {answer.status_code}: open the page anew"
+            )
         try:
             return msgspec.json.decode(content, type=dict[str, Any])
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

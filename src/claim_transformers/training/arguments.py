@@ -1,5 +1,6 @@
 """Training arguments with the defaults that claims need."""
 
+import os
 from dataclasses import dataclass, field
 
 import torch
@@ -7,6 +8,11 @@ from transformers import TrainingArguments
 
 # Without one of these, a CPU emulates bf16 with more operations than float32 takes.
 _BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+# Variables by which the launchers that accelerate knows tell a process its place.
+_LAUNCHED = ("LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+_LAUNCH = (
+    "start with torchrun --nproc_per_node N (on CPU with --use_cpu True --ddp_backend gloo), see docs/training.md"
+)
 
 
 def is_bf16_fast(*, use_cpu: bool = False) -> bool:
@@ -35,7 +41,7 @@ class ClaimTrainingArguments(TrainingArguments):
             the training of a [`ClaimTrainer`].
 
     Raises:
-        ValueError: If the number of processes is another one.
+        ValueError: If the number of processes is another one, or `ddp_backend` is given and nothing launched several.
 
     Examples:
         >>> import tempfile
@@ -66,9 +72,9 @@ class ClaimTrainingArguments(TrainingArguments):
         if self.accelerator_config is None:
             # By default one process collates the batches of a stream for all, which fails on batches of unequal width.
             self.accelerator_config = {"dispatch_batches": False}
+        if self.ddp_backend is not None and not os.environ.keys() & {*_LAUNCHED}:
+            # Accelerate asks a group of processes for its size then, which nobody has made.
+            raise ValueError(f"expected several processes for ddp_backend, found one that nothing launched: {_LAUNCH}")
         super().__post_init__()
         if self.expected_world_size not in (None, self.world_size):
-            raise ValueError(
-                f"expected {self.expected_world_size} processes, found {self.world_size}: start with torchrun "
-                "--nproc_per_node N (on CPU with --use_cpu True --ddp_backend gloo), see docs/training.md"
-            )
+            raise ValueError(f"expected {self.expected_world_size} processes, found {self.world_size}: {_LAUNCH}")

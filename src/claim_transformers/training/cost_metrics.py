@@ -19,11 +19,7 @@ _DECILES = 10
 
 
 def r2(
-    labels: npt.ArrayLike,
-    scores: npt.ArrayLike,
-    weights: npt.ArrayLike | None = None,
-    *,
-    limit: float | None = None,
+    labels: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None, *, limit: float | None = None
 ) -> Value:
     """Share of the variance of amounts that predictions explain.
 

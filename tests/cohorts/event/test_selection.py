@@ -44,6 +44,21 @@ def test_an_outcome_counts_from_the_index_date_to_the_last_day_of_the_horizon(wh
     assert label_of(patient("p", (when, "IP", ["ICD9CM/4280"]))) == [0]
 
 
+@pytest.mark.parametrize(
+    ("when", "label"),
+    [
+        # A stay that is open on the index date, with services and an overlapping bill behind it.
+        ({"2012-12-30": "2013-01-05", "2013-01-02": "2013-01-05", "2013-01-04": "2013-01-09"}, [0]),
+        ({"2012-12-30": "2013-01-05", "2013-01-06": "2013-01-09"}, [1]),
+        ({INDEX: "2013-01-05"}, [1]),
+        ({"2012-12-30": "2012-12-31", INDEX: INDEX}, [1]),
+    ],
+)
+def test_who_is_in_hospital_on_the_index_date_is_not_admitted(when, label):
+    visits = [(begin, "IP", CASE) for begin in when]
+    assert label_of(patient("p", *visits, visit_end_day=[day(end) for end in when.values()])) == label
+
+
 LEFT, DIED, CUT = (f"censored {place}" for place in range(3))
 
 

@@ -388,6 +388,12 @@ def test_a_damaged_index_of_shards_is_refused(folder, content):
     refusals(folder, INDEX)
 
 
+@pytest.mark.parametrize("kind", [ClaimConfig, ClaimTokenizer, ClaimForPreTraining])
+def test_a_path_that_leads_nowhere_is_no_name_of_the_hub(tmp_path, kind):
+    with pytest.raises(OSError, match=r"expected a checkpoint, found no folder '.*models/none'"):
+        kind.from_pretrained(tmp_path / "models" / "none")
+
+
 def test_weights_that_are_pickled_are_not_read(folder):
     tensors = safetensors.torch.load_file(folder / WEIGHTS)
     (folder / WEIGHTS).unlink()

@@ -208,6 +208,22 @@ def test_what_is_no_staging_area_or_no_staged_source_is_refused(staging, tmp_pat
         consolidate(staging, tmp_path / "out", progress=False)
 
 
+def test_a_staging_area_that_was_cut_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "staging.duckdb"
+    with Staging(path) as staging:
+        staging.load("cms-rif", _rif(tmp_path / "raw"))
+    refused = set()
+    # One block less each time.
+    for size in range(path.stat().st_size, 0, -(1 << 18)):
+        os.truncate(path, size)
+        try:
+            with Staging(path, read_only=True) as staging:
+                staging.loads()
+        except ClaimDataError as error:
+            refused.add(error.reason_code)
+    assert refused == {"E_ENGINE", "E_STAGING"}
+
+
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_pipe_is_no_staging_area_and_nobody_waits_for_it(tmp_path: Path, read_only: bool) -> None:
     os.mkfifo(tmp_path / "staging.duckdb")

@@ -304,6 +304,8 @@ def test_a_header_without_rows_is_a_warning(connection, tmp_path: Path) -> None:
     [
         (b"", "E_EMPTY_FILE.*raw.csv"),
         (b"CLM_ID,NOTE\n1,2\n", r"E_COLUMN.*expected the columns \['PAID'\]"),
+        (b"CLM_ID,PAYD\n1,2\n", r"E_COLUMN.*, did you mean 'PAYD'\? Check"),
+        (b"CLM-IDS,PAYD\n1,2\n", r"E_COLUMN.* 2 other columns\. Check"),
         (b"CLM_ID,PAID,PAID\n1,2,3\n", "E_COLUMN.*twice"),
         (b"CLM_ID|PAID|NOTE\n1|2|3\n", r"E_LAYOUT.*separated by a comma.*found a pipe.*delimiter='\|'"),
         (b"\x00\x01\x02\n", "E_LAYOUT.*binary"),
@@ -314,6 +316,8 @@ def test_a_header_without_rows_is_a_warning(connection, tmp_path: Path) -> None:
     ids=[
         "empty",
         "missing column",
+        "misspelt column",
+        "perhaps no header",
         "column twice",
         "other delimiter",
         "binary",

@@ -39,13 +39,14 @@ def _stage(tmp_path: Path, rows: Sequence[Mapping[str, str | None]], form: str) 
 @pytest.mark.parametrize("form", ["csv", "parquet", "dictionaries"])
 def test_blanks_and_words_for_nothing_are_mended_in_every_type_but_ids(tmp_path: Path, form: str) -> None:
     padded = {kind: f" \u00a0{cell}\u2003" for kind, cell in CLEAN.items()}
+    formula = {kind: f'="{cell}"' for kind, cell in CLEAN.items()}
     words = ("NULL", " null ", "NaN", "None", "\\N", "n/a", "\u200b")
-    rows, fixes = _stage(tmp_path, [CLEAN, padded, *(dict.fromkeys(KINDS, word) for word in words)], form)
+    rows, fixes = _stage(tmp_path, [CLEAN, padded, formula, *(dict.fromkeys(KINDS, word) for word in words)], form)
     assert [row.pop("row_no") for row in rows] == list(range(1, len(rows) + 1))
-    assert [row.pop("id") for row in rows][1:3] == [padded["id"], "NULL"]
-    assert rows[1] == rows[0] == {kind: CLEAN[kind] for kind in KINDS[1:]}
-    assert [set(row.values()) for row in rows[2:]] == [{None}] * len(words)
-    assert fixes == {"F_TEXT_FORM": (1 + len(words)) * len(KINDS[1:])}
+    assert [row.pop("id") for row in rows][1:4] == [padded["id"], formula["id"], "NULL"]
+    assert rows[2] == rows[1] == rows[0] == {kind: CLEAN[kind] for kind in KINDS[1:]}
+    assert [set(row.values()) for row in rows[3:]] == [{None}] * len(words)
+    assert fixes == {"F_TEXT_FORM": (2 + len(words)) * len(KINDS[1:])}
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "dictionaries"])

@@ -124,7 +124,8 @@ def test_what_stands_at_the_target_is_replaced_only_if_it_holds_scores(claims, s
 def test_a_damaged_file_is_named_and_nothing_of_it_is_quoted(claims, scorer, tmp_path):
     broken = folder_of(tmp_path / "broken", TABLES[:1], eligibility=False)
     path = broken / "patients" / "train-00000.parquet"
-    path.write_bytes(path.read_bytes()[:-200])
+    content = path.read_bytes()
+    path.write_bytes(content[:-200] + bytes(192) + content[-8:])
     with pytest.raises(ClaimDataError, match=r"E_PARQUET: expected patients in train-00000\.parquet") as refused:
         score_claims(scorer, broken, tmp_path / "out", at=AT)
     assert "member" not in str(refused.value)

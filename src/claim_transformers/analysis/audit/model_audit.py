@@ -76,12 +76,7 @@ class ModelAudit:
 
 
 def audit_model(
-    model: str | Path,
-    cohort: str | Path,
-    *,
-    raw_counts: bool = False,
-    replicates: int = REPLICATES,
-    seed: int = 0,
+    model: str | Path, cohort: str | Path, *, raw_counts: bool = False, replicates: int = REPLICATES, seed: int = 0
 ) -> ModelAudit:
     """Audit a model by what it predicted for the test split of its cohort.
 

@@ -10,12 +10,7 @@ import pyarrow as pa
 import torch
 
 from claim_transformers.analysis.explanation.average_codes import reason_kinds, token_kinds
-from claim_transformers.analysis.explanation.explanation import (
-    PATIENT,
-    PERCENTAGE_POINTS,
-    REASONS_SCHEMA,
-    Explanation,
-)
+from claim_transformers.analysis.explanation.explanation import PATIENT, PERCENTAGE_POINTS, REASONS_SCHEMA, Explanation
 from claim_transformers.analysis.explanation.gated_model import GatedModel, is_amount, outcome_kind
 from claim_transformers.analysis.explanation.integration import Contributions, integrate, take_gradients
 from claim_transformers.analysis.explanation.left_out import leave_codes_out

@@ -152,7 +152,11 @@ def _labels(
     last_day = index_day + rule.horizon_days - 1
     insured_until = timelines.enrolled_until(index_day)
     in_view = timelines.in_window(index_day, np.minimum(last_day, insured_until) + 1)
-    label = timelines.count(outcome_visits(timelines, definition) & in_view) > 0
+    outcome = outcome_visits(timelines, definition) & in_view
+    if definition.index.rule == "fixed_date" and rule.visit_types:
+        # Who is in hospital already is not admitted.
+        outcome &= timelines.begin_day >= index_day[timelines.patient_of_visit]
+    label = timelines.count(outcome) > 0
     died = (timelines.death_day != UNKNOWN_DAY) & (timelines.death_day <= last_day)
     observed = insured_until >= np.where(died, np.minimum(timelines.death_day, last_day), last_day)
     known = label | (observed & (~died | (rule.death == "negative")))

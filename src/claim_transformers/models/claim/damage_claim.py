@@ -81,6 +81,9 @@ def naming_damage(folder: Any, names: Iterable[str], places: Mapping[str, Any]) 
 
     Reading the files before each load would cost a request of the Hub, and transformers reads them itself.
     """
+    if str(folder).count("/") > 1 and not Path(folder).exists():
+        # A name of the Hub has one slash at most, and transformers says no more than that.
+        raise OSError(f"expected a checkpoint, found no folder {str(folder)!r}")
     if folder is not None:
         refuse_irregular(Path(folder, places.get("subfolder") or ""), *names)
     try:

@@ -54,11 +54,7 @@ class History:
 
 
 def live(
-    patients: PediatricPopulation,
-    calendar: Calendar,
-    generator: np.random.Generator,
-    *,
-    without: Collection[str] = (),
+    patients: PediatricPopulation, calendar: Calendar, generator: np.random.Generator, *, without: Collection[str] = ()
 ) -> History:
     """Simulate both processes from birth to the end of the window.
 

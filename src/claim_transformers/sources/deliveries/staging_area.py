@@ -127,7 +127,8 @@ class Staging:
         except duckdb.Error as error:
             raise _no_staging(
                 self.path,
-                f"one that does not open ({type(error).__name__}): another process holds it, or it may not be read",
+                f"one that does not open ({type(error).__name__}): it is damaged, another process holds it, or "
+                "you may not read it",
             ) from None
 
     def __enter__(self) -> Staging:
@@ -330,13 +331,15 @@ class Staging:
 
     def loads(self) -> list[Load]:
         """List all loads."""
-        found = self.connection.raw_sql("SELECT * EXCLUDE (raw_columns) FROM loads ORDER BY load_id").fetchall()
+        with engine_errors(f"reading {self.path.name}"):
+            found = self.connection.raw_sql("SELECT * EXCLUDE (raw_columns) FROM loads ORDER BY load_id").fetchall()
         return [Load(*row[:8], *map(json.loads, row[8:])) for row in found]
 
     def rejects(self, load: Load) -> pa.Table:
         """Give the lines of a load that could not be split into columns."""
         query = f"SELECT * EXCLUDE (load_id) FROM rejects WHERE load_id = {load.load_id:d} ORDER BY row_no"
-        return self.connection.con.sql(query).to_arrow_table()
+        with engine_errors(f"reading {self.path.name}"):
+            return self.connection.con.sql(query).to_arrow_table()
 
     def raw_columns(self, load: Load) -> list[str]:
         """List the raw columns of a load; its staging table may have more, of other versions of the layout."""

@@ -1,6 +1,5 @@
 """`load_claims`: from raw files, or from a folder ingested before, to a `datasets.DatasetDict` in one call."""
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.patient_files import schema_of
 from claim_transformers.claims.splits import DEFAULT_SALT, SPLITS, assert_disjoint
 from claim_transformers.claims.store import FORMAT_VERSION, MANIFEST, IngestedFolder, open_folder
-from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.errors import ClaimDataError, did_you_mean
 from claim_transformers.sources.pipeline.warehouse import is_address
 from claim_transformers.sources.registry import find_source, load_function, sources
 from claim_transformers.version import __version__
@@ -94,8 +93,7 @@ def load_claims(
     """
     known = _known_sources()
     if source not in known:
-        close = difflib.get_close_matches(source, known, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else "."
+        hint = did_you_mean([source], known)
         raise ValueError(f"unknown source {source!r}{hint} Known sources: {', '.join(sorted(known))}")
     if isinstance(path, Sequence) and not isinstance(path, str):
         return _load_several(

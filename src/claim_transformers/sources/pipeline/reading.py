@@ -23,7 +23,7 @@ from claim_transformers.claims.files import file_sha256
 from claim_transformers.claims.inputs import check_inputs
 from claim_transformers.claims.planning import describe_table
 from claim_transformers.claims.small_cells import show_count
-from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.errors import ClaimDataError, did_you_mean
 from claim_transformers.sources.pipeline.archives import unpack
 from claim_transformers.sources.pipeline.contract import RawFile, have_few_cells, name_apart
 from claim_transformers.sources.pipeline.fixed_width import cut_file
@@ -101,12 +101,7 @@ class _Select:
 
 
 def stage_files(
-    connection: Backend,
-    files: Sequence[tuple[Path, Layout]],
-    scratch: Path,
-    *,
-    name: str,
-    may_repeat: bool = False,
+    connection: Backend, files: Sequence[tuple[Path, Layout]], scratch: Path, *, name: str, may_repeat: bool = False
 ) -> tuple[ir.Table, tuple[RawFile, ...]]:
     """Stage all files of one raw table: their rows as [`sources.pipeline.contract.StagedTable`] describes them.
 
@@ -472,20 +467,19 @@ def _match_header(
         raise ClaimDataError("E_COLUMN", f"{file}: expected a name for every column, found one without: name it")
     missing = [name for name in layout.required if name not in names.values()]
     if missing:
+        # Where other names of the layout stand, the first line holds no values.
+        spare = [] if len(missing) == len(layout.required) else [name for name in header if name.lower() not in known]
         raise ClaimDataError(
             "E_COLUMN",
-            f"{file}: expected the columns {missing}, found {len(header)} other columns: check that this is the right "
-            "file and that its first line holds the names",
+            f"{file}: expected the columns {missing}, found {len(header)} other columns{did_you_mean(missing, spare)} "
+            "Check that this is the right file and that its first line holds the names",
         )
-    fixes, warnings = {}, {}
     expected = [name for name in layout.columns if name in names.values()]
     found = [name for name in names.values() if name in layout.columns]
     is_renamed = any(column != name for column, name in names.items())
-    if is_renamed or (layout.is_ordered and expected != found):
-        fixes["F_HEADER"] = 1
-    if extra := [name for name in names.values() if name not in layout.columns and name not in layout.constants]:
-        warnings["W_EXTRA_COLUMN"] = len(extra)
-    return names, fixes, warnings
+    fixes = {"F_HEADER": 1} if is_renamed or (layout.is_ordered and expected != found) else {}
+    extra = [name for name in names.values() if name not in layout.columns and name not in layout.constants]
+    return names, fixes, {"W_EXTRA_COLUMN": len(extra)} if extra else {}
 
 
 def _absent(names: Mapping[str, str], layout: Layout) -> tuple[list[str], dict[str, str]]:

@@ -108,11 +108,7 @@ def screen_table(
 
 
 def _look_at(
-    connection: Backend,
-    table: StagedTable,
-    checks: Sequence[RowCheck],
-    people: ir.Table | None,
-    knows_spans: bool,
+    connection: Backend, table: StagedTable, checks: Sequence[RowCheck], people: ir.Table | None, knows_spans: bool
 ) -> tuple[ir.Table, ir.Table, list[dict[str, Any]]]:
     """Rows that know their type, also beside their patients, and by file and type what one pass over them finds."""
     rows = hold_typed(connection, table, table.rows if table.derive is None else build(table.derive, table.rows))

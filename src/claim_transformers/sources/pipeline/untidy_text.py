@@ -1,4 +1,4 @@
-"""Text that stands for the same value in another writing: blanks around it, small letters of flags, words for nothing.
+"""Text that stands for the same value in another writing: blanks or a formula around it, small letters, no value.
 
 A file is looked through once, by the different texts of each column, so that only the columns that need it are mended
 when rows are staged: the same expression on every column would cost a fifth of an ingest. Ids are written in one way
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from claim_transformers.claims.engine import quote_text
+from claim_transformers.claims.fields import FORMULA
 from claim_transformers.sources.pipeline.numeric_codes import is_text
 
 # Longer flags are words, such as a code type.
@@ -57,6 +58,7 @@ class UntidyText:
         if column not in self.kinds:
             return text
         trimmed, kind = f"trim({text}, {quote_text(_BLANKS)})", self.kinds[column]
+        trimmed = f"regexp_replace({trimmed}, {quote_text(FORMULA)}, '\\1')"
         written, words = trimmed, ", ".join(map(quote_text, _NO_VALUES))
         if kind == "flag":
             written = f"CASE WHEN length({trimmed}) <= {_MAX_FLAG} THEN upper({trimmed}) ELSE {trimmed} END"
@@ -164,6 +166,8 @@ def _count(encoded: pa.DictionaryArray, kind: str) -> dict[str, int]:
 def _write(texts: pa.Array, kind: str) -> tuple[pa.Array, pa.Array]:
     """Texts as the engine writes them, null where they are lost, and whether they stand for nothing."""
     written = pc.utf8_trim(texts, _BLANKS)
+    if pc.any(pc.starts_with(written, "=")).as_py():
+        written = pc.replace_substring_regex(written, FORMULA, r"\1")
     is_nothing = pc.is_in(pc.utf8_lower(written), pa.array(_NO_VALUES))
     if kind == "flag":
         is_short = pc.less_equal(pc.utf8_length(written), _MAX_FLAG)

@@ -111,9 +111,6 @@ def _batches(warehouse: BaseBackend, rows: ir.Table) -> Iterator[pa.RecordBatch]
 
 def _write(path: Path, rows: ir.Table, batches: Iterable[pa.RecordBatch]) -> None:
     schema = rows.schema().to_pyarrow()
-    with (
-        _no_words(f"the types of {path.stem}", _ASK, pa.ArrowInvalid),
-        pq.ParquetWriter(path, schema) as writer,
-    ):
+    with _no_words(f"the types of {path.stem}", _ASK, pa.ArrowInvalid), pq.ParquetWriter(path, schema) as writer:
         for batch in batches:
             writer.write_table(pa.Table.from_batches([batch]).cast(schema))

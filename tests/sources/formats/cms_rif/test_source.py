@@ -243,7 +243,9 @@ def test_a_drg_of_another_grouper_is_no_code(connection, tmp_path: Path) -> None
 
 
 def test_a_drug_event_is_paid_what_the_patient_does_not_pay(connection, tmp_path: Path) -> None:
-    (event,) = _screen(connection, tmp_path, part_d=[drug()])
+    ledger = Ledger()
+    event, other = _screen(connection, tmp_path, ledger, part_d=[drug(), drug("D2", PTNT_PAY_AMT="20.01")])
+    assert (other["paid_amount"], ledger.entry("pde.csv", "RX").warnings) == (Decimal("-0.01"), {"W_AMOUNT": 1})
     assert (event["claim_id"], event["dispensing_date"]) == ("D1-RX", dt.date(2018, 3, 5))
     assert (event["paid_amount"], event["allowed_amount"]) == (Decimal("15.00"), Decimal("20.00"))
     assert (event["ndc_code"], event["days_supply"], event["refills"]) == ("52427038290", 30, 1)

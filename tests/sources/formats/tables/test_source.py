@@ -291,7 +291,8 @@ def test_a_server_is_opened_once_for_all_tables_and_a_file_closed_after_each(tmp
 def test_amounts_as_accounts_write_them_and_timestamps_without_a_zone_are_read(tmp_path: Path) -> None:
     """One net of a charge and its reversal in parentheses; what could be another amount is null, and counted."""
     plain = {"12.5": "12.50", "$1,234.50": "1234.50", "$5": "5.00", "-$5.25": "-5.25", "($1,000)": "-1000.00"}
-    other = ["1,23", "1.234,50", "0,125", "(5", "5)", "1E3", "12.00-", "$"]
+    plain |= {"$(4.00)": "-4.00", "12.00-": "-12.00", ".5": "0.50", "-.25": "-0.25"}
+    other = ["1,23", "1.234,50", "0,125", "(5", "5)", "1E3", "-12.00-", "(12-", "$", ".", "$-"]
     written = [*plain, *other, "$70.10", "(70.10)"]
     days = [dt.datetime(2016, 3, 1, 23, 59)] * len(written)
     claims = [f"C{number}" for number in range(len(written) - 1)]
@@ -308,7 +309,7 @@ def test_amounts_as_accounts_write_them_and_timestamps_without_a_zone_are_read(t
     assert [str(rows[claim]["paid_amount"]) for claim in claims[: len(plain)]] == [*plain.values()]
     assert {rows[claim]["paid_amount"] for claim in claims[len(plain) : -1]} == {None}
     assert counted["netted_out"] == 2
-    assert counted["fixes"] == {"F_AMOUNT_FORM": 4, "F_AMOUNT_NULL": len(other)}
+    assert counted["fixes"] == {"F_AMOUNT_FORM": 8, "F_AMOUNT_NULL": len(other)}
     assert {row["claim_start_date"] for row in rows.values()} == {dt.date(2016, 3, 1)}
 
 

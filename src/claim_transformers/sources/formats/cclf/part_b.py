@@ -106,11 +106,7 @@ def stage_part_b(
         ),
         code_columns=tuple(codes),
         reversal=Reversal(
-            (PATIENT, _GROUP, _LINE),
-            (CLAIM,),
-            (_PAID, _ALLOWED),
-            void_column=ADJUSTMENT,
-            void_values=CANCELLATIONS,
+            (PATIENT, _GROUP, _LINE), (CLAIM,), (_PAID, _ALLOWED), void_column=ADJUSTMENT, void_values=CANCELLATIONS
         ),
         versions=Versions((PATIENT, _GROUP, _LINE), version_order),
         warnings=(*warnings, *layout.checks(("W_",))),

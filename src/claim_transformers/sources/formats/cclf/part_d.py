@@ -65,11 +65,7 @@ def stage_part_d(rows: ir.Table, files: Sequence[RawFile], layout: FileLayout) -
         ),
         code_columns=(CodeColumns(("CLM_LINE_NDC_CD",), "NDC"),),
         reversal=Reversal(
-            (PATIENT, _GROUP),
-            (CLAIM,),
-            ("CLM_LINE_BENE_PMT_AMT",),
-            void_column=ADJUSTMENT,
-            void_values=CANCELLATIONS,
+            (PATIENT, _GROUP), (CLAIM,), ("CLM_LINE_BENE_PMT_AMT",), void_column=ADJUSTMENT, void_values=CANCELLATIONS
         ),
         versions=Versions((PATIENT, _GROUP), version_order),
         warnings=(fix_dates(("CLM_EFCTV_DT", "CLM_IDR_LD_DT"), DATES), *layout.checks(("W_",))),

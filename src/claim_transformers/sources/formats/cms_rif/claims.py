@@ -190,9 +190,10 @@ def _amount_columns(layout: FileLayout) -> tuple[str, ...]:
 def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
     paid = layout.find("paid_amount") or layout.find("paid_amount.of_claim") or layout.find("allowed_amount")
     allowed = layout.find("allowed_amount") if layout.find("paid_amount") else ()
-    found = (
-        [warn_amount(paid[0], allowed[0] if allowed else None), fix_amount(*_amount_columns(layout))] if paid else []
-    )
+    found = []
+    if paid:
+        share = next(iter(layout.find("paid_amount.patient_share")), None)
+        found = [warn_amount(paid[0], next(iter(allowed), None), share=share), fix_amount(*_amount_columns(layout))]
     fields = (*_OPTIONAL_DATES, "paid_date", "procedures.date")
     if secondary := [day_of(name) for field in fields for name in layout.find(field)]:
         found.append(fix_dates(secondary, DATES))

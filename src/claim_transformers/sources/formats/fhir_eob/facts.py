@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 from claim_transformers.sources.formats.fhir_eob.claims import LAYOUTS
-from claim_transformers.sources.formats.fhir_eob.documents import (
-    EOB,
-    PEOPLE,
-    RawResources,
-    check_lines,
-    read_rejected,
-)
+from claim_transformers.sources.formats.fhir_eob.documents import EOB, PEOPLE, RawResources, check_lines, read_rejected
 from claim_transformers.sources.formats.fhir_eob.eligibility import knows_spans_sql, people_rows_sql
 from claim_transformers.sources.formats.fhir_eob.systems import count_systems
 from claim_transformers.sources.pipeline.contract import RawFile

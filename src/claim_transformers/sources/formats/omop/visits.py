@@ -89,10 +89,7 @@ def _parts_of_stays(rows: ir.Table, visits: ir.Table, own_key: str, columns: tup
     is_part = ((joined[concept] == STAY) & (joined.visit_concept_id == STAY)).fill_null(False)
     pairs = ((own_key, "visit_occurrence_id"), (start, "visit_start_date"), (end, "visit_end_date"))
     return joined.select(
-        "person_id",
-        "key",
-        concept,
-        **{own: ibis.ifelse(is_part, joined[stay], joined[own]) for own, stay in pairs},
+        "person_id", "key", concept, **{own: ibis.ifelse(is_part, joined[stay], joined[own]) for own, stay in pairs}
     )
 
 

@@ -106,10 +106,7 @@ def stage_institutional(
     rows, raw_files = stage_files(connection, [(path, layout.to_layout()) for path in paths], scratch, name=name)
     carried = ("CLM_FROM_DT", "CLM_THRU_DT", *(_STAY if is_inpatient else ()))
     headers = _header_of_segments(connection, rows, carried)
-    checks = (
-        check_line_number("SEGMENT", most=99),
-        *_claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT"),
-    )
+    checks = (check_line_number("SEGMENT", most=99), *_claim_checks("CLAIM_CLM_FROM_DT", "CLAIM_CLM_THRU_DT"))
     codes = [
         CodeColumns((*_DIAGNOSES, _ADMITTING), "ICD9CM"),
         CodeColumns(_PROCEDURES, "ICD9PCS", tolerant=True),
@@ -347,5 +344,5 @@ def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Pat
             ("TOT_RX_CST_AMT", "PTNT_PAY_AMT"),
             ("QTY_DSPNSD_NUM", "DAYS_SUPLY_NUM"),
         ),
-        warnings=(warn_amount("TOT_RX_CST_AMT"), fix_amount("TOT_RX_CST_AMT", "PTNT_PAY_AMT")),
+        warnings=(warn_amount("TOT_RX_CST_AMT", share="PTNT_PAY_AMT"), fix_amount("TOT_RX_CST_AMT", "PTNT_PAY_AMT")),
     )

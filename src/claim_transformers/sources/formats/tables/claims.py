@@ -255,7 +255,7 @@ def _fix_money(table: TableMap) -> RowCheck:
     fields = {mapped(name): table.fields[name] for name in _AMOUNTS if name in table.fields}
     return RowCheck(
         "F_AMOUNT_FORM",
-        "an amount with a dollar sign, with commas between thousands or in parentheses is written as a plain decimal",
+        "an amount as accounts and databases write it, with a dollar sign or in parentheses, is a plain decimal",
         lambda rows: ibis.or_(*((text_of(rows, fields[name]) != rows[name]).fill_null(False) for name in fields)),
     )
 

@@ -15,8 +15,10 @@ from claim_transformers.sources.formats.tables.mapping import HEADER, MODIFIERS,
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-# An amount up to its cents, as accounts and spreadsheets write it.
-MONEY_PATTERN = r"^(-?[$]?|[$]-|[(][$]?)([1-9][0-9]{0,2}(,[0-9]{3})+|[0-9]{1,10})"
+# An amount as accounts, spreadsheets and databases write it.
+MONEY_PATTERN = (
+    r"^(-?[$]?|[$]-|[(][$]?|[$][(])(([1-9][0-9]{0,2}(,[0-9]{3})+|[0-9]{1,10})([.][0-9]{1,4})?|[.][0-9]{1,4})[)-]?$"
+)
 # What the mapping makes of a row stands beside it, under the name of the canonical column.
 _MAPPED = "mapped."
 _PART = "part"
@@ -65,9 +67,10 @@ def text_of(rows: ir.Table, field: FieldMap) -> ir.StringValue:
 
 def plain_amount(text: ir.StringValue) -> ir.StringValue:
     """An amount without the dollar sign and the commas between thousands; one in parentheses is negative."""
-    is_money = text.re_search(rf"{MONEY_PATTERN}([.][0-9]+)?[)]?$") & (text.startswith("(") == text.endswith(")"))
+    is_whole = (text.contains("(") == text.endswith(")")) & ~text.re_search("-.*-")
     sign = ibis.ifelse(text.re_search("[-(]"), "-", "")
-    plain = ibis.ifelse(is_money, sign + text.re_replace("[^0-9.]", ""), text)
+    number = text.re_replace("[^0-9.]", "").re_replace("^[.]", "0.")
+    plain = ibis.ifelse(text.re_search(MONEY_PATTERN) & is_whole, sign + number, text)
     return ibis.ifelse(text.re_search(AMOUNT_PATTERN), text, plain)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from claim_transformers.claims.fields import FORMULA
 from claim_transformers.sources.formats.tables.dates import pattern_of
 from claim_transformers.sources.formats.tables.expressions import MONEY_PATTERN
 
@@ -35,7 +36,7 @@ _FORMS: Mapping[str, str] = {
     "place": r"^[0-9]{1,2}$",
     "disposition": r"^[0-9]{1,2}$",
     "npi": r"^[12][0-9]{9}$",
-    "amount": rf"{MONEY_PATTERN}([.][0-9]{{1,4}})?[)]?$",
+    "amount": MONEY_PATTERN,
     "number": r"^-?[0-9]{1,6}([.][0-9]+)?$",
     "sex_word": r"^(F|M|U|FEMALE|MALE|UNKNOWN)$",
     "sex_digit": r"^[0-3]$",
@@ -73,13 +74,13 @@ def profile(name: str, column: pa.ChunkedArray | pa.Array) -> Profile:
     """Count the forms of the values of a column.
 
     Examples:
-        >>> found = profile("dx1", pa.array(["E11.9", "I10", None]))
+        >>> found = profile("dx1", pa.array(["E11.9", '="I10"', None]))
         >>> found.filled, found.counts["icd10"], found.counts["ndc"]
         (2, 2, 0)
     """
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     texts = column.cast(kind).cast(pa.string()) if kind != column.type else column.cast(pa.string())
-    texts = pc.utf8_upper(pc.utf8_trim_whitespace(texts))
+    texts = pc.replace_substring_regex(pc.utf8_upper(pc.utf8_trim_whitespace(texts)), FORMULA, r"\1")
     filled = texts.filter(pc.fill_null(pc.not_equal(texts, ""), False))
     counted = pc.value_counts(filled)
     values, numbers = counted.field("values"), counted.field("counts")

@@ -9,14 +9,13 @@ Every value is read as it is written, so that `010` keeps its zero and `no` is a
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from claim_transformers.claims.inputs import cut_message, read_yaml
-from claim_transformers.codes.errors import ClaimDataError
+from claim_transformers.codes.errors import ClaimDataError, did_you_mean
 
 DECIDE = "DECIDE"
 _MOST_DECISIONS = 20
@@ -175,8 +174,7 @@ def check_names(file: str, where: str, names: Mapping[str, Any], known: Sequence
     """Refuse a name that is not known, with the nearest one that is."""
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-            hint = f", did you mean {close[0]!r}?" if close else "."
+            hint = did_you_mean([str(name)], known, 0.5)
             place = f" at {where}" if where else ""
             raise wrong(file, f"a known key{place}", f"{str(name)[:80]!r}{hint} Known are {', '.join(known)}")
 

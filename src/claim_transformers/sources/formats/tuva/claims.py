@@ -208,10 +208,7 @@ def stage_pharmacy_claims(connection: Backend, rows: ir.Table, files: Sequence[R
         ),
         code_columns=(CodeColumns(("ndc_code",), "NDC"),),
         reversal=Reversal(
-            (*_LINE[:2], "dispensing_date", "ndc_code"),
-            _LINE[2:],
-            _AMOUNTS,
-            ("quantity", "days_supply"),
+            (*_LINE[:2], "dispensing_date", "ndc_code"), _LINE[2:], _AMOUNTS, ("quantity", "days_supply")
         ),
         versions=_versions(_PHARMACY_CLAIM),
         warnings=(
@@ -249,9 +246,7 @@ def _to_claim_lines(rows: ir.Table, qualifiers: Qualifiers) -> ir.Table:
         hcpcs_code=rows.hcpcs_code,
         hcpcs_modifiers=list_modifiers(rows, "hcpcs_code", _MODIFIERS),
         diagnoses=list_diagnoses(
-            rows[_SYSTEM_OF_DIAGNOSES],
-            [rows[name] for name in _DIAGNOSES],
-            [rows[name] for name in _DIAGNOSES_POA],
+            rows[_SYSTEM_OF_DIAGNOSES], [rows[name] for name in _DIAGNOSES], [rows[name] for name in _DIAGNOSES_POA]
         ),
         procedures=list_procedures(
             rows[_SYSTEM_OF_PROCEDURES],
