@@ -216,7 +216,7 @@ def ingest(
     reader = registered.reader()
     with (
         write_folder(out, overwrite=overwrite) as folder,
-        PatientsWriter(folder, salt=salt, drug_names=drugs and drugs.names) as writer,
+        PatientsWriter(folder, salt=salt, drug_names=None if drugs is None else drugs.names) as writer,
         tqdm(total=6, desc=source, disable=not progress) as bar,
     ):
         scratch = folder / ".scratch"
