@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from claim_transformers.claims.cleaning import ROW_ID
+from claim_transformers.claims.cleaning import ROW_ID, hash_of_ids
 from claim_transformers.claims.encoded_files import EncodedFiles
 from claim_transformers.claims.engine import (
     create_view,
@@ -250,7 +250,7 @@ def _overlapping(rows: ir.Table) -> ir.Table:
     end = ibis.coalesce(rows.enrollment_end_date, ibis.date(_END_OF_TIME))
     spans = rows.filter(rows.enrollment_start_date.notnull()).mutate(span_end=end)
     earlier = ibis.window(
-        group_by=spans.patient_id,
+        group_by=hash_of_ids(spans, ["patient_id"]),
         order_by=[spans.enrollment_start_date, spans.span_end, *(spans[name] for name in ROW_ID)],
         rows=(None, -1),
     )
