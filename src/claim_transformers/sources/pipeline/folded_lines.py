@@ -198,6 +198,7 @@ class LineUnfolder:
 def _taken(column: pa.Array, rows: Integers) -> pa.Array:
     """Values of rows; texts, which stand on several lines each, as places in those that differ."""
     if not pa.types.is_string(column.type):
-        return column.take(pa.array(rows))
+        return pc.take(column, pa.array(rows), boundscheck=False)
     encoded = column.dictionary_encode()
-    return pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(rows)), encoded.dictionary)
+    places = pc.take(encoded.indices, pa.array(rows), boundscheck=False)
+    return pa.DictionaryArray.from_arrays(places, encoded.dictionary)

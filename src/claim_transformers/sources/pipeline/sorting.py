@@ -79,7 +79,7 @@ def _cut(ranges: Iterable[tuple[pa.Table, Integers]]) -> Iterator[pa.Table]:
         start = 0
         while start < len(order):
             end = start + ROWS_PER_GROUP - (place + start) % ROWS_PER_GROUP
-            yield rows.take(pa.array(order[start:end]))
+            yield pc.take(rows, pa.array(order[start:end]), boundscheck=False)
             start = end
         place += len(order)
 
@@ -162,7 +162,7 @@ def _spread(batches: Iterator[pa.RecordBatch], bounds: pa.Array, paths: list[Pat
         ]
         for batch in itertools.chain([first], batches):
             ranges = _ranges_of(batch[_PATIENT], bounds)
-            spread = batch.take(pa.array(np.argsort(ranges, kind="stable")))
+            spread = pc.take(batch, pa.array(np.argsort(ranges, kind="stable")), boundscheck=False)
             ends = np.cumsum(np.bincount(ranges, minlength=len(paths)))
             for writer, start, end in zip(writers, np.append(0, ends), ends, strict=False):
                 if end > start:
