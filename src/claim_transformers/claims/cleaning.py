@@ -82,12 +82,24 @@ def find_duplicates(rows: ir.Table, repeated: ir.Table, kinds: _Kinds) -> ir.Tab
     return copies.filter(copies.copy > 0).select(*ROW_ID)
 
 
+def count_claims(rows: ir.Table, claim: Sequence[str], patient: str) -> ir.Table:
+    """Count the rows of the claim that has the most, and the claims that stand under more than one patient."""
+    claims = _claims(rows, claim, patient)
+    return claims.aggregate(most=claims.num_rows.max(), num_shared=claims.count(where=claims.is_shared))
+
+
 def find_shared_claims(rows: ir.Table, claim: Sequence[str], patient: str) -> ir.Table:
     """Find the hashes, as [`hash_of_ids`] makes them, of claims that stand under more than one patient."""
+    claims = _claims(rows, claim, patient)
+    return claims.filter(claims.is_shared).select("claim_hash")
+
+
+def _claims(rows: ir.Table, claim: Sequence[str], patient: str) -> ir.Table:
+    """Hashes of claims, null for all rows without one, with the number of their rows."""
     pairs = rows.select(claim_hash=hash_of_ids(rows, claim), patient=hash_of_ids(rows, [patient]))
-    claims = pairs.filter(pairs.claim_hash.notnull()).group_by("claim_hash")
-    extremes = claims.aggregate(lowest=_.patient.min(), highest=_.patient.max())
-    return extremes.filter(extremes.lowest != extremes.highest).select("claim_hash")
+    counted = pairs.group_by("claim_hash").aggregate(n=_.count(), lowest=_.patient.min(), highest=_.patient.max())
+    is_shared = counted.claim_hash.notnull() & (counted.lowest != counted.highest)
+    return counted.select("claim_hash", num_rows=counted.n, is_shared=is_shared)
 
 
 def hash_of_ids(rows: ir.Table, columns: Sequence[str]) -> ir.IntegerValue:

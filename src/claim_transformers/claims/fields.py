@@ -82,8 +82,12 @@ def is_no_life_date(text: ir.StringValue, date_format: DateFormat) -> ir.Boolean
 
 def parse_amount(text: ir.StringValue) -> ir.DecimalValue:
     """Read an amount in US dollars: a plain decimal or null."""
-    plain = ibis.ifelse(text.re_search(AMOUNT_PATTERN), text, ibis.null("string"))
-    return plain.try_cast("decimal(12, 2)")
+    return _plain(text, AMOUNT_PATTERN).try_cast("decimal(12, 2)")
+
+
+def _plain(text: ir.StringValue, pattern: str) -> ir.StringValue:
+    """The text where a pattern of all of it fits, else null; this the engine works out once for each different text."""
+    return text.re_extract(pattern, 0).nullif("")
 
 
 def subtract_share(cost: ir.DecimalValue, share: ir.DecimalValue) -> ir.DecimalValue:
@@ -99,8 +103,7 @@ def parse_number(
     What is computed with must lie `within` a range: the engine may compute a row before it is set aside.
     """
     pattern = AMOUNT_PATTERN if number_type == "float32" else WHOLE_PATTERN
-    plain = ibis.ifelse(text.re_search(pattern), text, ibis.null("string"))
-    number = plain.try_cast("float64")
+    number = _plain(text, pattern).try_cast("float64")
     if within is not None:
         number = ibis.ifelse(number.between(*within), number, ibis.null("float64"))
     return number.try_cast(number_type)

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis import _
 
-from claim_transformers.claims.cleaning import ROW_ID
+from claim_transformers.claims.cleaning import ROW_ID, hash_of_ids
 from claim_transformers.claims.encoded_files import EncodedFiles
 from claim_transformers.claims.engine import (
     create_view,
@@ -206,9 +206,11 @@ def _judge(lines: ir.Table, limits: ir.Table, extract_date: dt.date | None) -> i
     """
     birth, death, start = lines.birth_date, lines.death_date, lines.enrollment_start_date
     latest, latest_birth = (limits[name].max().as_scalar() for name in ("latest", "latest_birth"))
-    oldest = birth.cast("timestamp") + ibis.interval(years=_MAX_AGE_YEARS + 1)
+    first, oldest = ibis.coalesce(start, latest), birth.cast("timestamp") + ibis.interval(years=_MAX_AGE_YEARS + 1)
     no_birth = (birth > ibis.coalesce(lines.enrollment_end_date, latest_birth)).fill_null(False)
-    no_birth |= (oldest <= ibis.coalesce(start, latest).cast("timestamp")).fill_null(False)
+    # To add years takes long, and few are so old by their calendar years.
+    is_old = first.year() - birth.year() > _MAX_AGE_YEARS
+    no_birth |= ibis.ifelse(is_old, oldest <= first.cast("timestamp"), False)
     no_death = (death < start).fill_null(False)
     if extract_date is not None:
         no_birth |= (birth > ibis.date(extract_date)).fill_null(False)
@@ -248,7 +250,7 @@ def _overlapping(rows: ir.Table) -> ir.Table:
     end = ibis.coalesce(rows.enrollment_end_date, ibis.date(_END_OF_TIME))
     spans = rows.filter(rows.enrollment_start_date.notnull()).mutate(span_end=end)
     earlier = ibis.window(
-        group_by=spans.patient_id,
+        group_by=hash_of_ids(spans, ["patient_id"]),
         order_by=[spans.enrollment_start_date, spans.span_end, *(spans[name] for name in ROW_ID)],
         rows=(None, -1),
     )

@@ -67,7 +67,7 @@ class LineUnfolder:
             entries.append(np.full(len(empty), _NO_CODE, np.int32))
             counts = np.maximum(counts, 1)
         # Numbers of 16 bits, enough for the rows of a batch, are sorted in one pass.
-        order = np.argsort(np.concatenate(filled).astype(np.min_scalar_type(num_rows)), kind="stable")
+        order = np.argsort(np.concatenate(filled).astype(np.min_scalar_type(num_rows - 1)), kind="stable")
         offsets = np.append(np.int32(0), np.cumsum(counts, dtype=np.int32))
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(entries)[order]))
 
@@ -81,7 +81,7 @@ class LineUnfolder:
             raise ValueError(f"expected fewer than {_NO_CODE:,} different codes, found as many: ingest parts alone")
         known: _Ints = numbers.fill_null(0).to_numpy().copy()
         known[new.to_numpy(zero_copy_only=False)] = np.arange(len(self._codes) - new.true_count, len(self._codes))
-        of_texts: _Ints = known[found.indices.to_numpy()]
+        of_texts: _Ints = known.take(found.indices.to_numpy())
         return of_texts
 
     def unfold(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -165,15 +165,17 @@ class LineUnfolder:
         found += np.arange(len(found), dtype=np.int32)
         _, systems, numbers = zip(*map(read_code_name, self._names[column]), strict=True)
         different = list(dict.fromkeys(systems))
-        system = np.zeros(len(found), np.int32)
-        if len(different) > 1:
-            system = np.array([different.index(name) for name in systems], np.int32)[entries >> _CODE_BITS][found]
-        rank = np.array(numbers, np.int8)[entries >> _CODE_BITS]
+        place = entries >> _CODE_BITS
+        system = np.array([different.index(name) for name in systems], np.uint8)[place]
         places, codes = self._placed(entries & _NO_CODE)
+        system, places, rank = (
+            pc.take(pa.array(values), pa.array(found), boundscheck=False)
+            for values in (system, places, np.array(numbers, np.int8)[place])
+        )
         known = {
             "system": pa.DictionaryArray.from_arrays(system, pa.array(different), safe=False),
-            "code": pa.DictionaryArray.from_arrays(places[found], codes, safe=False),
-            "rank": pa.array(rank[found]),
+            "code": pa.DictionaryArray.from_arrays(places, codes, safe=False),
+            "rank": rank,
         }
         fields = list(SCHEMAS["claim_line"].field(column).type.value_type)
         parts = [known[one.name] if one.name in known else pa.nulls(len(found), one.type) for one in fields]
@@ -196,6 +198,7 @@ class LineUnfolder:
 def _taken(column: pa.Array, rows: Integers) -> pa.Array:
     """Values of rows; texts, which stand on several lines each, as places in those that differ."""
     if not pa.types.is_string(column.type):
-        return column.take(pa.array(rows))
+        return pc.take(column, pa.array(rows), boundscheck=False)
     encoded = column.dictionary_encode()
-    return pa.DictionaryArray.from_arrays(encoded.indices.take(pa.array(rows)), encoded.dictionary)
+    places = pc.take(encoded.indices, pa.array(rows), boundscheck=False)
+    return pa.DictionaryArray.from_arrays(places, encoded.dictionary)

@@ -10,7 +10,7 @@ import ibis
 from ibis import _
 
 from claim_transformers.claims.cleaning import CLEAN, hash_of_ids
-from claim_transformers.claims.engine import add_text, fetch, fetch_rows, hold_rows, is_named
+from claim_transformers.claims.engine import add_text, fetch_rows, hold_rows, is_named
 from claim_transformers.claims.fields import clean_id, clean_number
 from claim_transformers.claims.planning import Plan, build, to_expression
 from claim_transformers.sources.pipeline.contract import StagedTable
@@ -25,6 +25,7 @@ UNKNOWN_TYPE = "UNKNOWN"
 # An id is implausible if it has so many rows, so many times the mean of the others, and such a share of all; the
 # busiest patients of whole populations stay below, and of fewer others nobody can tell.
 _MIN_ROWS, _MIN_TIMES_THE_MEAN, _MIN_SHARE, _MIN_OTHERS = 200, 100, 0.001, 20
+_NUM_REMAINDERS = 1 << 12
 
 
 def hold_typed(connection: Backend, table: StagedTable, rows: Plan) -> ir.Table:
@@ -85,8 +86,12 @@ def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledge
         return
     counts = build(_count_of_ids, rows, table.patient_column)
     if table.whole is None:
-        sums = fetch(connection, build(_sums_of_counts, counts))
-        total, ids, most = (int(sums[name][0].as_py() or 0) for name in ("total", "ids", "most"))
+        # Ids of one remainder are counted faster, and all of them together have too few rows as a rule.
+        for counted in (build(_count_of_ids, rows, table.patient_column, _NUM_REMAINDERS), counts):
+            (sums,) = fetch_rows(connection, build(_sums_of_counts, counted))
+            total, ids, most = (int(sums[name] or 0) for name in ("total", "ids", "most"))
+            if most < max(_MIN_ROWS, _MIN_SHARE * total):
+                return
     else:
         total, ids, most = table.whole.id_counts
     # So many times the mean of the others, written with the sum of all.
@@ -100,10 +105,11 @@ def warn_id_share(connection: Backend, table: StagedTable, rows: ir.Table, ledge
         ledger.entry(row["source_file"], row["ledger_type"] or UNKNOWN_TYPE).warnings["W_ID_SHARE"] += row["n"]
 
 
-def _count_of_ids(rows: ir.Table, patient: str) -> ir.Table:
-    """Rows of each patient, by a hash of the id."""
+def _count_of_ids(rows: ir.Table, patient: str, num_remainders: int | None = None) -> ir.Table:
+    """Rows of each patient, by a hash of the id, or by its remainder."""
     keyed = rows.select(patient_hash=hash_of_ids(rows, [patient])).filter(_.patient_hash.notnull())
-    return keyed.group_by("patient_hash").aggregate(num_rows=_.count())
+    number = keyed.patient_hash if num_remainders is None else keyed.patient_hash % num_remainders
+    return keyed.group_by(patient_hash=number).aggregate(num_rows=_.count())
 
 
 def _sums_of_counts(counts: ir.Table) -> ir.Table:

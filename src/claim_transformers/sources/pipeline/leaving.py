@@ -11,13 +11,14 @@ from ibis import _
 
 from claim_transformers.claims.cleaning import (
     ROW_ID,
+    count_claims,
     find_duplicates,
     find_repeated_keys,
     find_shared_claims,
     find_superseded,
     hash_of_ids,
 )
-from claim_transformers.claims.engine import create_view, materialize, name_columns
+from claim_transformers.claims.engine import create_view, fetch_rows, materialize, name_columns
 from claim_transformers.claims.planning import Plan, build
 from claim_transformers.claims.quality import RowCheck, check_future, check_life
 from claim_transformers.claims.reversals import Reversal, find_reversals, is_negative
@@ -106,14 +107,8 @@ def flag_rows(
     `failing` are those that fail a check, if any.
     """
     leaving = _Leaving(connection, table.name)
-    repeated: ir.Table | None
-    keys = {f"key_{place}": column for place, column in enumerate(table.row_key)}
-    kinds = {key: table.kinds[column] for key, column in keys.items() if column in table.kinds}
-    keyed = name_columns(connection, table.rows, {column: column for column in ROW_ID} | keys)
-    repeated, number = materialize(
-        connection, f"repeated_{table.name}", build(find_repeated_keys, keyed, tuple(keys), kinds)
-    )
-    repeated = repeated if number else None
+    may_repeat, shared = _look_at_claims(connection, table)
+    repeated = _find_repeated(connection, table) if may_repeat else None
     if repeated is not None:
         leaving.add(_DUPLICATE, build(find_duplicates, table.rows, repeated, table.kinds))
     negative: ir.Table | None = None
@@ -123,14 +118,8 @@ def flag_rows(
     _add_superseded(table, rows, leaving, repeated, negative)
     if failing is not None:
         leaving.add("checks", failing)
-    if table.claim_key:
-        shared, number = materialize(
-            connection,
-            f"shared_{table.name}",
-            _shared_claims(connection, table) if table.whole is None else table.whole.shared_claims,
-        )
-        if number:
-            leaving.add(_SHARED, build(_of_claims, table.rows, shared, table.claim_key))
+    if shared is not None:
+        leaving.add(_SHARED, build(_of_claims, table.rows, shared, table.claim_key))
     if negative is not None and table.reversal is not None:
         # Few rows too: of these, few columns are read.
         charges = create_view(connection, f"charges_of_{table.name}", leaving.staying(rows, but=_SUPERSEDED))
@@ -141,10 +130,30 @@ def flag_rows(
     return leaving.settle(rows)
 
 
-def _shared_claims(connection: Backend, table: StagedTable) -> Plan:
+def _look_at_claims(connection: Backend, table: StagedTable) -> tuple[bool, ir.Table | None]:
+    """Whether the key of a row may stand on another one too, and the claims of several patients, if any."""
+    if not table.claim_key:
+        return True, None
+    if table.whole is not None:
+        return True, table.whole.shared_claims
     keys = {f"key_{place}": column for place, column in enumerate(table.claim_key)}
     rows = name_columns(connection, table.rows, {**keys, "patient": table.patient_column})
-    return build(find_shared_claims, rows, tuple(keys), "patient")
+    (found,) = fetch_rows(connection, build(count_claims, rows, tuple(keys), "patient"))
+    # Rows of one key are rows of one claim, of which most have few.
+    may_repeat = (found["most"] or 0) > 1 or not {*table.claim_key} <= {*table.row_key}
+    if not found["num_shared"]:
+        return may_repeat, None
+    of_several = build(find_shared_claims, rows, tuple(keys), "patient")
+    return may_repeat, materialize(connection, f"shared_{table.name}", of_several)[0]
+
+
+def _find_repeated(connection: Backend, table: StagedTable) -> ir.Table | None:
+    keys = {f"key_{place}": column for place, column in enumerate(table.row_key)}
+    kinds = {key: table.kinds[column] for key, column in keys.items() if column in table.kinds}
+    rows = name_columns(connection, table.rows, {column: column for column in ROW_ID} | keys)
+    found = build(find_repeated_keys, rows, tuple(keys), kinds)
+    repeated, number = materialize(connection, f"repeated_{table.name}", found)
+    return repeated if number else None
 
 
 def _of_claims(rows: ir.Table, shared: ir.Table, claim_key: Sequence[str]) -> ir.Table:

@@ -181,9 +181,10 @@ def _stage_parquet(path: Path, layout: Layout) -> tuple[_Select, RawFile]:
         raise ClaimDataError(
             "E_PARQUET", f"expected whole pages with text in UTF-8 in {path.name}, found others: write it again"
         ) from error
-    expressions = [
-        f"nullif({_as_text(column, facts, untidy)}, '') AS {quote_name(known)}" for column, known in names.items()
-    ]
+    # What stands for nothing is null already in the columns that were looked through.
+    texts = {column: _as_text(column, facts, untidy) for column in names}
+    texts |= {column: f"nullif({text}, '')" for column, text in texts.items() if kinds.get(column, "id") == "id"}
+    expressions = [f"{texts[column]} AS {quote_name(known)}" for column, known in names.items()]
     select = _Select(
         ", ".join(expressions + _filled_in(names, layout)),
         "file_row_number + 1",

@@ -33,6 +33,7 @@ _MOST_RANGES = 512  # each is an open file
 _SAMPLED_ROWS_PER_RANGE = 1 << 12
 _ROWS_PER_BATCH = 1 << 16
 _PATIENT = "patient_id"
+_AFTER_ALL_DAYS = 2**31 - 1
 
 
 def sort_batches(
@@ -78,7 +79,7 @@ def _cut(ranges: Iterable[tuple[pa.Table, Integers]]) -> Iterator[pa.Table]:
         start = 0
         while start < len(order):
             end = start + ROWS_PER_GROUP - (place + start) % ROWS_PER_GROUP
-            yield rows.take(pa.array(order[start:end]))
+            yield pc.take(rows, pa.array(order[start:end]), boundscheck=False)
             start = end
         place += len(order)
 
@@ -95,19 +96,31 @@ def _sorted(
 ) -> tuple[pa.Table, Integers]:
     """Rows and the order in which they stand."""
     rows = rows.combine_chunks()
-    # Patients have several rows, and integers are compared faster.
+    # Patients have several rows, and integers are compared faster: one of a patient and a day.
     patients = rows[_PATIENT].combine_chunks().dictionary_encode()
-    ranks = pc.rank(patients.dictionary, tiebreaker="first").take(patients.indices)
-    sorted_by = pa.table({_PATIENT: ranks, **{name: rows[name] for name in keys if name != _PATIENT}})
-    order = pc.sort_indices(sorted_by, [(name, "ascending") for name in keys]).to_numpy().copy()
-    if break_ties is None:
-        return rows, order
-    is_tied = _equal_neighbours(sorted_by, order)
+    ranks = pc.rank(patients.dictionary, tiebreaker="first").take(patients.indices).to_numpy()
+    days = rows[keys[1]].cast(pa.int32()).fill_null(_AFTER_ALL_DAYS).to_numpy()
+    sorted_by = pa.table({"patient_and_day": (ranks.astype(np.int64) << 32) + days, **{n: rows[n] for n in keys[2:]}})
+    order = np.argsort(sorted_by["patient_and_day"].to_numpy())
+
+    def compare(tied: Integers, groups: Integers) -> Integers:
+        others = {name: sorted_by[name].take(pa.array(tied)) for name in keys[2:]}
+        columns = {"group": groups, **others, "row": tied}
+        return pc.sort_indices(pa.table(columns), [(name, "ascending") for name in columns]).to_numpy()
+
+    _settle_ties(order, sorted_by.select(["patient_and_day"]), compare)
+    if break_ties is not None:
+        _settle_ties(order, sorted_by, lambda tied, of: np.lexsort((break_ties(rows.take(pa.array(tied))), of)))
+    return rows, order
+
+
+def _settle_ties(order: Integers, rows: pa.Table, compare: Callable[[Integers, Integers], Integers]) -> None:
+    """Put what is equal in an order where `compare` puts it, which gets the rows and the number of each group."""
+    is_tied = _equal_neighbours(rows, order)
     if is_tied.any():
         places = np.flatnonzero(np.append(is_tied, False) | np.append(False, is_tied))
         tied, groups = order[places], np.cumsum(~np.append(False, is_tied))[places]
-        order[places] = tied[np.lexsort((break_ties(rows.take(pa.array(tied))), groups))]
-    return rows, order
+        order[places] = tied[compare(tied, groups)]
 
 
 def _equal_neighbours(rows: pa.Table, order: Integers) -> np.ndarray:
@@ -149,7 +162,7 @@ def _spread(batches: Iterator[pa.RecordBatch], bounds: pa.Array, paths: list[Pat
         ]
         for batch in itertools.chain([first], batches):
             ranges = _ranges_of(batch[_PATIENT], bounds)
-            spread = batch.take(pa.array(np.argsort(ranges, kind="stable")))
+            spread = pc.take(batch, pa.array(np.argsort(ranges, kind="stable")), boundscheck=False)
             ends = np.cumsum(np.bincount(ranges, minlength=len(paths)))
             for writer, start, end in zip(writers, np.append(0, ends), ends, strict=False):
                 if end > start:

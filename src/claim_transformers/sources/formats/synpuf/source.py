@@ -119,27 +119,24 @@ def _year(rows: ir.Table) -> ir.NumericValue:
 
 def _derive_enrollment(rows: ir.Table) -> ir.Table:
     """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage."""
-    months = [parse_number(rows[name], "int16", within=_MONTHS_OF_YEAR).fill_null(0) for name in _COVERED]
-    rows = rows.mutate(covered_months=ibis.greatest(*months))
     # Few patients have a broken year, so only their years are put in order.
-    broken = rows.filter(rows.covered_months.between(1, 11)).select("DESYNPUF_ID").distinct()
-    few = rows.semi_join(broken, "DESYNPUF_ID").group_by("DESYNPUF_ID", "YEAR")
-    few = few.aggregate(covered_months=rows.covered_months.max(), calendar_year=_year(rows).max())
-    years = ibis.window(group_by=few.DESYNPUF_ID, order_by=few.calendar_year)
+    broken = rows.filter(rows.covered_months.between(1, 11)).select("patient_id").distinct()
+    few = rows.semi_join(broken, "patient_id").group_by("patient_id", "YEAR")
+    few = few.aggregate(covered_months=rows.covered_months.max(), calendar_year=rows.calendar_year.max())
+    years = ibis.window(group_by=few.patient_id, order_by=few.calendar_year)
     before, after = few.covered_months.lag().over(years), few.covered_months.lead().over(years)
     # A year without a row between others is one without coverage.
     before = ibis.ifelse(few.calendar_year.lag().over(years) < few.calendar_year - 1, 0, before)
     after = ibis.ifelse(few.calendar_year.lead().over(years) > few.calendar_year + 1, 0, after)
     few = few.select(
-        patient=few.DESYNPUF_ID,
+        patient=few.patient_id,
         of_year=few.YEAR,
         starts_late=ibis.ifelse(before.isnull(), (after > 0).fill_null(False), before == 0),
     )
     few = few.filter(few.starts_late)
-    rows = rows.left_join(few, [few.patient == rows.DESYNPUF_ID, few.of_year == rows.YEAR])
-    death = parse_date(rows.BENE_DEATH_DT, DATES)
+    rows = rows.left_join(few, [few.patient == rows.patient_id, few.of_year == rows.YEAR])
+    death, year = rows.death_date, rows.calendar_year
     starts_late = rows.starts_late.notnull() & death.isnull()
-    year = _year(rows)
     last_month = ibis.ifelse(starts_late, 12, rows.covered_months)
     last_month = ibis.ifelse(
         (death.year() == year).fill_null(False), ibis.least(last_month, death.month()), last_month
@@ -149,28 +146,37 @@ def _derive_enrollment(rows: ir.Table) -> ir.Table:
     return rows.mutate(
         first_month=ibis.ifelse(has_span, ibis.ifelse(starts_late, 13 - rows.covered_months, 1), no_month),
         last_month=ibis.ifelse(has_span, last_month, no_month),
-    ).drop("patient", "of_year", "starts_late", "covered_months")
+    )
 
 
 def _to_eligibility(rows: ir.Table, counties: ir.Table | None) -> ir.Table:
     if counties is not None:
         county = rows.SP_STATE_CODE.lpad(2, "0") + rows.BENE_COUNTY_CD.lpad(3, "0")
         rows = rows.left_join(counties, county == counties.ssacounty)
-    rows = _derive_enrollment(rows)
-    year = _year(rows)
-    first_of_next = ibis.date(year + rows.last_month // 12, rows.last_month % 12 + 1, ibis.literal(1))
-    return rows.select(
+    months = [parse_number(rows[name], "int16", within=_MONTHS_OF_YEAR).fill_null(0) for name in _COVERED]
+    # What texts say is read before the joins, behind which the engine no longer knows which of them are the same.
+    rows = rows.select(
         "source_file",
         "row_no",
+        "YEAR",
         patient_id=rows.DESYNPUF_ID,
         payer=ibis.literal("medicare"),
         gender=map_sex(rows.BENE_SEX_IDENT_CD, _GENDERS),
         race=rows.BENE_RACE_CD.cases(*_RACES.items(), else_=ibis.literal("unknown")),
         birth_date=parse_date(rows.BENE_BIRTH_DT, DATES),
         death_date=parse_date(rows.BENE_DEATH_DT, DATES),
-        enrollment_start_date=ibis.date(year, rows.first_month, ibis.literal(1)),
-        enrollment_end_date=(first_of_next.cast("timestamp") - ibis.interval(days=1)).date(),
         county_fips=ibis.null("string") if counties is None else rows.fipscounty,
+        calendar_year=_year(rows),
+        covered_months=ibis.greatest(*months),
+    )
+    derived = _derive_enrollment(rows)
+    first_of_next = ibis.date(
+        derived.calendar_year + derived.last_month // 12, derived.last_month % 12 + 1, ibis.literal(1)
+    )
+    return derived.select(
+        *(name for name in rows.columns if name not in ("YEAR", "calendar_year", "covered_months")),
+        enrollment_start_date=ibis.date(derived.calendar_year, derived.first_month, ibis.literal(1)),
+        enrollment_end_date=(first_of_next.cast("timestamp") - ibis.interval(days=1)).date(),
     )
 
 
