@@ -86,7 +86,7 @@ def parse_amount(text: ir.StringValue) -> ir.DecimalValue:
 
 
 def _plain(text: ir.StringValue, pattern: str) -> ir.StringValue:
-    """The text where a pattern of all of it fits, else null; this the engine works out once for each different text."""
+    """The text where a pattern of all of it fits, else null, worked out once for each different text."""
     return text.re_extract(pattern, 0).nullif("")
 
 

@@ -121,8 +121,10 @@ def _derive_enrollment(rows: ir.Table) -> ir.Table:
     """Turn months of coverage into months of the year: `first_month`, `last_month`, null in years without coverage."""
     # Few patients have a broken year, so only their years are put in order.
     broken = rows.filter(rows.covered_months.between(1, 11)).select("patient_id").distinct()
-    few = rows.semi_join(broken, "patient_id").group_by("patient_id", "YEAR")
-    few = few.aggregate(covered_months=rows.covered_months.max(), calendar_year=rows.calendar_year.max())
+    of_broken = rows.semi_join(broken, "patient_id")
+    few = of_broken.group_by("patient_id", "YEAR").aggregate(
+        covered_months=of_broken.covered_months.max(), calendar_year=of_broken.calendar_year.max()
+    )
     years = ibis.window(group_by=few.patient_id, order_by=few.calendar_year)
     before, after = few.covered_months.lag().over(years), few.covered_months.lead().over(years)
     # A year without a row between others is one without coverage.
