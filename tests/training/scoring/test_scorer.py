@@ -165,6 +165,13 @@ def test_the_model_of_the_caller_stays_as_it_was():
     assert next(net.parameters()).dtype == torch.float32
 
 
+def test_the_autocast_that_a_trainer_leaves_around_a_model_changes_no_score():
+    net = model()
+    expected = score_table(net, tokenizer(), PEOPLE, AT, **F32)
+    net.forward = torch.autocast("cpu", torch.bfloat16)(net.forward)
+    assert score_table(net, tokenizer(), PEOPLE, AT, **F32) == expected
+
+
 def test_a_calibration_moves_the_risks_and_is_named():
     plain = score_table(model(), tokenizer(), PEOPLE, AT, **F32)
     rare = Calibration({"method": "prior", "training_share": 0.5, "true_share": 0.01})

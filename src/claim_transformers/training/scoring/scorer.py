@@ -103,6 +103,8 @@ class Scorer:
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
         self.precision = _precision(precision, self.device, is_recurrent=config.model_type != "claim")
         self._model = copy.deepcopy(model).eval().to(self.device)
+        # A trainer in bf16 leaves its autocast around `forward`.
+        vars(self._model).pop("forward", None)
         _set_precision(self._model, self.precision)
         self._positions = "input_ids" if getattr(config, "visit_pooling", "sum") == "none" else "visit_days"
 
