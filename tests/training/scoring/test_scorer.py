@@ -247,3 +247,8 @@ def test_batches_are_bounded_and_hold_every_row_once():
 def test_what_is_no_table_of_patients_or_no_date_is_refused_with_what_is(patients, at, message):
     with pytest.raises(ValueError, match=message):
         score(model(), tokenizer(), patients, at=at)
+
+
+def test_a_frame_of_pandas_is_refused_by_a_scorer_too():
+    with pytest.raises(ValueError, match="expected a table or a data set of patients, found DataFrame"):
+        score_table(model(), tokenizer(), PEOPLE.to_pandas(), AT)

@@ -184,7 +184,9 @@ class Scorer:
     def _require_columns(self, patients: "pa.Table") -> None:
         """Refuse what is no table of patients, or patients without a number that the form of the tokenizer writes."""
         bins = () if self.tokenizer.form is None else self.tokenizer.form.bins
-        found = patients.column_names
+        found = getattr(patients, "column_names", None)
+        if found is None:
+            raise ValueError(f"expected a table or a data set of patients, found {type(patients).__name__}")
         if missing := [name for name in _COLUMNS if name not in found]:
             raise ValueError(
                 f"expected rows of the patients table, as load_claims gives them, found no {', '.join(missing)}"
@@ -311,14 +313,10 @@ def score(
         Traceback (most recent call last):
         ValueError: expected a date, or an ISO text such as 2024-12-31, found another text
     """
-    import pyarrow as pa
-
     day = date_of(at)
-    if not isinstance(patients, pa.Table) and not hasattr(patients, "column_names"):
-        raise ValueError(f"expected a table or a data set of patients, found {type(patients).__name__}")
     if isinstance(patients, dict):
         raise ValueError(f"expected one split, found {len(patients)}: score each, such as patients['test']")
-    table = patients if isinstance(patients, pa.Table) else patients.with_format("arrow")[:]
+    table = patients.with_format("arrow")[:] if hasattr(patients, "with_format") else patients
     return score_table(model, tokenizer, table, day, **options)
 
 
