@@ -56,6 +56,7 @@ def test_every_form_of_the_same_patients_gives_the_same_vectors(embed, tokenizer
     assert expected.shape == (4, 96)
     forms = [ROWS, rows, rows.to_dict(), rows.with_format("arrow")[:], tokenize_dataset(rows, tokenizer)]
     forms += [tokenize_dataset(rows, tokenizer).to_list(), iter(ROWS), rows.to_iterable_dataset()]
+    forms.append(rows.to_pandas().to_dict("records"))
     for form in forms:
         np.testing.assert_allclose(list(embed(form, batch_size=3)), expected, atol=1e-5)
     assert isinstance(rows.with_format("arrow")[:], pa.Table)
@@ -162,7 +163,8 @@ def test_the_next_visit_is_told_in_categories_with_their_titles(tokenizer):
 
 def test_the_next_visit_of_a_model_of_codes_holds_codes_alone(tokenizer):
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 8, "num_attention_heads": 2}
-    model = ClaimForPreTraining(ClaimConfig(vocab_size=len(tokenizer), num_categories=554, **sizes))
+    config = ClaimConfig(vocab_size=len(tokenizer), num_categories=tokenizer.num_categories, **sizes)
+    model = ClaimForPreTraining(config)
     expect = pipeline("claim-next-visit", model=model, tokenizer=tokenizer, device="cpu")
     answer = expect(PATIENT, top_k=50)
     ids = tokenizer.convert_tokens_to_ids([entry["code"] for entry in answer])
@@ -196,3 +198,9 @@ def test_the_tasks_cost_no_import_until_pipelines_are_used():
         "assert not {'torch', 'transformers', 'claim_transformers.hub.pipelines'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_tokenizer_of_another_vocabulary_is_refused(tokenizer):
+    model = ClaimForSequenceClassification(ClaimConfig(vocab_size=len(tokenizer) + 1, hidden_size=8))
+    with pytest.raises(ValueError, match="E_VOCAB_SIZE"):
+        pipeline("claim-classification", model=model, tokenizer=tokenizer)

@@ -96,6 +96,14 @@ ORDERS = {
         "ClaimModel",
     ),
     "the Auto class first": (f"from transformers import AutoModel; import claim_transformers; {MODEL}", "ClaimModel"),
+    "a name of the store, and the Auto class and pipeline first": (
+        "import os; from transformers import AutoModel, pipeline, pipelines; "
+        "from transformers.models.auto import auto_factory; import claim_transformers; asked = []; "
+        "note = lambda name, *_, **__: asked.append(os.path.isdir(name)); "
+        "auto_factory.resolve_revision = pipelines.resolve_revision = note; "
+        "AutoModel.from_pretrained('claim-pt-base'); pipeline('claim-embedding', 'claim-pt-base'); print(asked)",
+        "[True, True, True]",
+    ),
     # A layer of transformers that this module imports loads the Auto classes, before the module has its own classes.
     "the module of a model first": (
         f"import claim_transformers.models.claim.modeling_claim; from transformers import AutoModel; {MODEL}",

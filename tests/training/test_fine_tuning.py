@@ -290,6 +290,18 @@ def test_arguments_give_what_the_trainer_gives(build, tokenizer, splits, tmp_pat
     assert torch.equal(saved.classifier.weight, trainer.model.classifier.weight)
 
 
+def test_a_model_that_was_trained_in_bf16_says_in_memory_what_it_says_when_it_is_loaded(
+    build, tokenizer, splits, tmp_path
+):
+    model = build()
+    fine_tune(model, tokenizer, splits, arguments(tmp_path, num_train_epochs=1, bf16=True))
+    inputs = DataCollatorForClaimClassification(tokenizer)(splits["test"].to_list())
+    loaded = ClaimForSequenceClassification.from_pretrained(tmp_path)
+    with torch.no_grad():
+        said = [one.eval()(**inputs).logits for one in (model, loaded)]
+    torch.testing.assert_close(*said, rtol=0, atol=1e-6)
+
+
 def test_patience_of_the_arguments_ends_training(build, tokenizer, splits, tmp_path):
     given = arguments(tmp_path, num_train_epochs=30, early_stopping_patience=2)
     fitted = fine_tune(build(), tokenizer, splits, given)

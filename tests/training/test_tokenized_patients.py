@@ -89,6 +89,8 @@ def test_digests_depend_on_the_identifier_alone(kind):
     assert len(set(digests.tolist())) == 6
     assert patient_digests(whole.slice(2, 2)).tolist() == digests[2:4].tolist()
     assert patient_digests(whole.slice(0, 0)).tolist() == []
+    with pytest.raises(ValueError, match="expected a patient_id in every row, found none in <11"):
+        patient_digests(pa.chunked_array([["a", None]]))
 
 
 def test_a_patient_in_two_sets_is_refused_without_being_named(tokens):

@@ -37,6 +37,7 @@ class _ClaimPipeline(Pipeline):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.tokenizer.check_vocabulary(self.model.config)
         # A model that comes from a training has its dropout on.
         self.model.eval()
 

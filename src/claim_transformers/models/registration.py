@@ -19,7 +19,8 @@ from functools import wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from inspect import signature
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from claim_transformers.models.claim.names_claim import (
@@ -134,18 +135,31 @@ def _teach_names(class_: Any) -> None:
     class_.from_pretrained = classmethod(wraps(load)(from_pretrained))
 
 
+def _teach_models() -> None:
+    """Let every Auto class of models know the names of the store; each has a `from_pretrained` of its own."""
+    base = sys.modules[f"{_AUTO}.auto_factory"]._BaseAutoModelClass
+    for class_ in (base, *base.__subclasses__()):
+        if "from_pretrained" in vars(class_):
+            _teach_names(class_)
+
+
 def _teach_pipelines() -> None:
     """Tell `pipeline` of our tasks, and of the names of the store."""
-    module = sys.modules[_PIPELINES]
-    build = module.pipeline
+    known = sys.modules[_PIPELINES].pipeline
+    build = FunctionType(known.__code__, known.__globals__, known.__name__, known.__defaults__)
 
-    @wraps(build)
     def pipeline(task: Any = None, model: Any = None, *args: Any, **kwargs: Any) -> Any:
         return _names_of_store(lambda name, **named: build(task, name, *args, **named))(model, **kwargs)
 
-    module.pipeline = pipeline  # type: ignore[attr-defined]
+    # Whoever has imported the function already has this very object, which has to learn.
+    known.__signature__, known.__kwdefaults__ = signature(known), {"_taught": pipeline}
+    known.__code__, known.__defaults__ = _ask_taught.__code__, None
     # It registers its tasks at its end; no-op where it is what loads the pipelines of transformers.
     import_module(_OUR_PIPELINES)
+
+
+def _ask_taught(*args: Any, _taught: Any, **kwargs: Any) -> Any:
+    return _taught(*args, **kwargs)
 
 
 def _teach_lora() -> None:
@@ -158,7 +172,7 @@ def _teach_lora() -> None:
 _ONCE: dict[str, Callable[[], None]] = {
     f"{_AUTO}.configuration_auto": lambda: _teach_names(sys.modules[f"{_AUTO}.configuration_auto"].AutoConfig),
     f"{_AUTO}.tokenization_auto": lambda: _teach_names(sys.modules[f"{_AUTO}.tokenization_auto"].AutoTokenizer),
-    f"{_AUTO}.auto_factory": lambda: _teach_names(sys.modules[f"{_AUTO}.auto_factory"]._BaseAutoModelClass),
+    f"{_AUTO}.modeling_auto": _teach_models,
     _PIPELINES: _teach_pipelines,
     _PEFT: _teach_lora,
 }

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.training.keyed_random import row_digests
 from claim_transformers.training.labels import LABEL_COLUMN, label_name
 from claim_transformers.training.landmarks import AGE_COLUMNS, SPAN_COLUMNS, observation_columns
@@ -175,6 +176,8 @@ def patient_digests(patient_ids: "pa.ChunkedArray") -> npt.NDArray[np.int64]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if patient_ids.null_count:
+        raise ValueError(f"expected a patient_id in every row, found none in {show_count(patient_ids.null_count)}")
     identifiers = pc.cast(patient_ids, pa.large_string()).combine_chunks()
     lengths = pc.binary_length(identifiers).to_numpy(zero_copy_only=False).astype(np.int64)
     if len(identifiers) == 0:

@@ -432,6 +432,15 @@ def test_a_model_in_bf16_is_explained_in_float32(make_classifier, tokenizer, row
     np.testing.assert_array_equal(contributions(found), contributions(exact))
 
 
+def test_the_autocast_that_a_trainer_leaves_around_a_model_changes_no_reason(make_classifier, tokenizer, rows):
+    model = make_classifier()
+    exact = explain(model, tokenizer, rows[0])
+    model.forward = torch.autocast("cpu", torch.bfloat16)(model.forward)
+    found = explain(model, tokenizer, rows[0])
+    assert found.prediction == exact.prediction
+    assert found.codes == exact.codes
+
+
 def make_classifier_copy(model):
     copy = ClaimForSequenceClassification(model.config).eval()
     copy.load_state_dict({name: tensor.float() for name, tensor in model.state_dict().items()})

@@ -16,8 +16,9 @@ from claim_transformers.analysis import (
     start_from_checkpoint,
     start_from_pretraining,
     start_from_readout,
+    start_on_cohort,
 )
-from claim_transformers.training import Architecture
+from claim_transformers.training import Architecture, FineTuningArguments
 
 DEFINITION = {
     "codes": {"asthma": ["ICD9CM/493"]},
@@ -112,3 +113,9 @@ def test_a_model_without_a_head_for_the_question_starts_without_it_and_says_so(c
         classifier, _ = start_from_pretraining(checkpoint, {"label_names": ["no such category"]}, train)
     assert "no head for the question of the cohort" in caplog.text
     assert not classifier.code_skip.weight.any()
+
+
+def test_several_labels_of_a_patient_are_refused_with_the_way_on(tmp_path):
+    train = datasets.Dataset.from_dict({"label": [[0.0, 1.0]]})
+    with pytest.raises(ValueError, match="found a list of them: learn it in Python"):
+        start_on_cohort(FineTuningArguments(str(tmp_path), "claim-pt-base"), train)

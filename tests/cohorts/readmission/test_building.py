@@ -204,7 +204,7 @@ def test_windows_that_were_not_observed_are_censored_and_never_zero(build):
     assert [len(rows_of(cohort, name)) for name in ("died", "left", "late")] == [0, 0, 0]
     assert cohort.attrition[-1].reasons == {
         "censored: died within the window": 1,
-        "censored: the data end within the window": 2,
+        "censored: the data end within the window": 3,
         "censored: coverage ends within the window": 3,
     }
     assert [len(rows_of(cohort, name)) for name in ("to day 29", "to day 30")] == [0, 1]
@@ -229,11 +229,12 @@ def test_the_plain_rule_keeps_what_was_not_observed_and_marks_it(build):
         name: [row["is_observed"] for row in rows_of(build(), name)] for name in ("died", "left", "late", "acute")
     }
     assert marks == {"died": [False], "left": [False], "late": [False], "acute": [True, True]}
-    assert build().facts["windows_not_observed"] == 7
+    assert build().facts["windows_not_observed"] == 8
 
 
-def test_a_readmission_is_known_although_the_data_end_before_the_window(build):
-    assert labels_of(build("stays"), "year's end") == [1]
+def test_a_readmission_counts_no_more_than_its_absence_where_the_data_end_before_the_window(build):
+    assert labels_of(build("stays"), "year's end") == []
+    assert [row["is_observed"] for row in rows_of(build(), "year's end")] == [False, False]
 
 
 def test_stays_after_which_nobody_can_be_readmitted_are_removed_by_reason(build):

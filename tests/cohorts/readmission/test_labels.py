@@ -64,21 +64,23 @@ def test_a_window_is_censored_by_what_ended_it(insured_until, death_day, last_da
 
 def test_a_readmission_in_coverage_is_never_censored_by_what_follows_it():
     one = lambda value: np.array([value], np.int64)  # noqa: E731
-    found = censor_windows(np.ones(1, np.int8), one(10), one(100), one(110), one(112), horizon_days=30, last_day=115)
+    found = censor_windows(np.ones(1, np.int8), one(10), one(100), one(110), one(112), horizon_days=30, last_day=130)
     assert found.tolist() == [OBSERVED]
 
 
 @pytest.mark.parametrize(
     ("insured_until", "last_day", "expected"),
     [
-        (110, 110, OBSERVED),
-        (109, 400, _COVERAGE),
-        (110, 109, _DATA_END),
+        (110, 130, OBSERVED),
+        (109, 130, _COVERAGE),
+        (110, 129, _DATA_END),
         (109, 109, _DATA_END),
         (108, 109, _COVERAGE),
     ],
 )
-def test_a_readmission_counts_if_coverage_and_data_reach_its_day(insured_until, last_day, expected):
+def test_a_readmission_counts_if_coverage_reaches_its_day_and_the_data_the_end_of_its_window(
+    insured_until, last_day, expected
+):
     one = lambda value: np.array([value], np.int64)  # noqa: E731
     found = censor_windows(
         np.ones(1, np.int8),

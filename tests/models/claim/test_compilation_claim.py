@@ -9,7 +9,7 @@ from torch.export import Dim
 from claim_transformers.models.claim import ClaimConfig, ClaimForSequenceClassification, ClaimModel
 
 CONFIGS = [
-    {"visit_pooling": "max", "history_skip": True},
+    {"visit_pooling": "max", "history_skip": True, "code_skip": True, "classifier_rate": 30.0},
     {"visit_pooling": "sum", "time_attention": "bucketed"},
     {"visit_pooling": "none", "time_attention": "bucketed"},
 ]
@@ -55,6 +55,9 @@ def test_a_classifier_trains_compiled_without_graph_breaks():
 @pytest.mark.parametrize("choices", CONFIGS, ids=str)
 def test_an_exported_model_takes_other_numbers_of_patients_tokens_and_visits(choices):
     model = ClaimForSequenceClassification(_config(**choices)).double().eval()
+    with torch.no_grad():
+        for weight in (model.classifier.weight, *(model.code_skip.parameters() if model.code_skip else ())):
+            weight.normal_()
     batch = _batch((3, 1, 4))
     rows, tokens, slots = Dim("rows", min=2), Dim("tokens", min=2), Dim("slots", min=2)
     names = {"input_ids": tokens, "visit_ids": tokens, "visit_days": slots, "attention_mask": tokens}

@@ -249,6 +249,28 @@ def test_label_is_carried_and_identifiers_and_dates_are_not():
         tokenizer.encode_table(table, keep_columns=["weight"])
 
 
+@pytest.mark.parametrize(
+    ("days", "types", "label", "is_refused"),
+    [
+        ([3, 9, 9], ["OP", "IP", "OP"], [0, 1, 2], False),
+        ([9, 3, 9], ["OP", "OP", "IP"], [0, 1, 2], True),
+        ([3, 9, 9], ["OP", "OP", "IP"], [0, 1, 2], True),
+        ([3, 3, 9], ["OP", "outpatient", "IP"], [0, 1, 2], True),
+        ([9, 3, 9], ["OP", "OP", "IP"], [0.0, 1.0, 0.0], False),
+        ([9, 3, 9], ["OP", "OP", "IP"], [0, 1], False),
+    ],
+)
+def test_a_label_for_each_visit_wants_the_visits_in_order(days, types, label, is_refused):
+    others = {"visit_day": [1, 2], "visit_type": ["OP", "OP"], "codes": [[], []], "label": label[:2]}
+    row = {"visit_day": days, "visit_type": types, "codes": [["HCPCS/99213"]] * 3, "label": label}
+    table, tokenizer = pa.Table.from_pylist([others, row]), ClaimTokenizer({"SEX/U": 3, "TYPE/OP": 4})
+    if is_refused:
+        with pytest.raises(ValueError, match="where label has a number for each of them, found 1 rows with others"):
+            tokenizer.encode_table(table)
+    else:
+        assert tokenizer.encode_table(table)["label"].to_pylist() == [label[:2], label]
+
+
 def test_truncation_keeps_the_most_recent_visits():
     tokenizer = make_tokenizer(max_visits=2, time_tokens="day")
     row = {"visit_day": [10, 20, 23], "visit_type": ["OP"] * 3, "codes": [["REV/0450"], ["NDC/1"], ["ICD9CM/493"]]}

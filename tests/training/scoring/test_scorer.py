@@ -165,6 +165,13 @@ def test_the_model_of_the_caller_stays_as_it_was():
     assert next(net.parameters()).dtype == torch.float32
 
 
+def test_the_autocast_that_a_trainer_leaves_around_a_model_changes_no_score():
+    net = model()
+    expected = score_table(net, tokenizer(), PEOPLE, AT, **F32)
+    net.forward = torch.autocast("cpu", torch.bfloat16)(net.forward)
+    assert score_table(net, tokenizer(), PEOPLE, AT, **F32) == expected
+
+
 def test_a_calibration_moves_the_risks_and_is_named():
     plain = score_table(model(), tokenizer(), PEOPLE, AT, **F32)
     rare = Calibration({"method": "prior", "training_share": 0.5, "true_share": 0.01})
@@ -240,3 +247,8 @@ def test_batches_are_bounded_and_hold_every_row_once():
 def test_what_is_no_table_of_patients_or_no_date_is_refused_with_what_is(patients, at, message):
     with pytest.raises(ValueError, match=message):
         score(model(), tokenizer(), patients, at=at)
+
+
+def test_a_frame_of_pandas_is_refused_by_a_scorer_too():
+    with pytest.raises(ValueError, match="expected a table or a data set of patients, found DataFrame"):
+        score_table(model(), tokenizer(), PEOPLE.to_pandas(), AT)

@@ -70,14 +70,14 @@ class GatedModel:
 
     def predict(self, patients: PatientBatch) -> Tensor:
         """What the model itself says of each patient, `(B,)`."""
-        logits_BK = self.model(patients.input_ids, patients.visit_ids, patients.visit_days).logits
+        logits_BK = self._logits(patients.input_ids, patients.visit_ids, patients.visit_days)
         return self._outcome(logits_BK)
 
     def predict_without(self, patients: PatientBatch, rows_N: Tensor, tokens_N: Tensor) -> Tensor:
         """What the model says of patients from whose visits one token each is left out, `(N,)`."""
         ids_NT, slots_NT = patients.input_ids[rows_N], patients.visit_ids[rows_N]
         left_out_NT = (ids_NT == tokens_N[:, None]) & (slots_NT > 0)
-        logits_NK = self.model(ids_NT, torch.where(left_out_NT, -1, slots_NT), patients.visit_days[rows_N]).logits
+        logits_NK = self._logits(ids_NT, torch.where(left_out_NT, -1, slots_NT), patients.visit_days[rows_N])
         return self._outcome(logits_NK)
 
     def predict_gated(self, patients: PatientBatch, gates_NT: Tensor) -> Tensor:
@@ -100,6 +100,11 @@ class GatedModel:
             total = self.predict_gated(patients, gates_NT).sum()
         (slopes_NT,) = torch.autograd.grad(total, gates_NT)
         return slopes_NT.detach()
+
+    def _logits(self, *inputs: Tensor) -> Tensor:
+        """Those of the class: a trainer in bf16 leaves its autocast around the `forward` of a model."""
+        logits: Tensor = type(self.model).forward(self.model, *inputs).logits
+        return logits
 
     def _outcome(self, logits_NK: Tensor) -> Tensor:
         """The probability of the target, or the number that is predicted."""

@@ -9,6 +9,7 @@ from claim_transformers.analysis.readout.starts import (
     start_from_pretraining,
 )
 from claim_transformers.models.claim import ClaimForSequenceClassification, ClaimTokenizer
+from claim_transformers.training.labels import LABEL_COLUMN
 from claim_transformers.training.run_arguments import FineTuningArguments
 from claim_transformers.training.sequences import find_form
 
@@ -28,8 +29,14 @@ def start_on_cohort(
 
     Raises:
         OSError: If there is no such checkpoint, or no definition of the cohort for a start at the head.
-        ValueError: If the form of the cohort is not that of the checkpoint, or as the start itself raises it.
+        ValueError: If a patient has several labels, the form of the cohort is not that of the checkpoint, or as the
+            start itself raises it.
     """
+    if hasattr(train.features.get(LABEL_COLUMN), "feature"):
+        raise ValueError(
+            "expected one label of each patient in the cohort, found a list of them: learn it in Python, by "
+            "start_from_checkpoint with num_labels and fine_tune (docs/cohorts.md, next diagnoses)"
+        )
     source, form = arguments.model_name_or_path, find_form(arguments.cohort)
     match arguments.start_at:
         case "head":

@@ -4,8 +4,10 @@ Stays of a patient follow each other by admission, discharge and claim. The *nex
 it is its own readmission, and CMS too looks at the first one only. A next stay that begins before the discharge is an
 overlap and no readmission; the rules that join stays have none of these.
 
-Not observed is not 0. Without a readmission a window that death, the end of coverage or the end of the data cuts short
-is censored, by what ended it; so is a readmission after a break in coverage, which only those who come back can have.
+Not observed is not 0. Without a readmission a window that death or the end of coverage cuts short is censored, by what
+ended it; so is a readmission after a break in coverage, which only those who come back can have. A window that
+outlasts the data is censored with a readmission or without: else nobody but the readmitted would be left of the last
+month.
 """
 
 import numpy as np
@@ -74,8 +76,8 @@ def censor_windows(
     end_day = discharge_day + horizon_days
     needed = np.where(label == 1, discharge_day + np.where(label == 1, gap_days, 0), end_day)
     died = (death_day != UNKNOWN_DAY) & (death_day <= end_day) & (label == 0)
-    beyond_data = needed > last_day
-    uninsured = insured_until < np.where(beyond_data, np.minimum(needed, last_day), needed)
+    beyond_data = end_day > last_day
+    uninsured = insured_until < np.minimum(needed, last_day)
     censored = np.select([died, uninsured, beyond_data], [_DEATH, _COVERAGE, _DATA_END], OBSERVED)
     return censored.astype(np.int8)
 

@@ -196,4 +196,5 @@ def fading_shares(slots_BT: Tensor, days_BV: Tensor, cut_B: Tensor, half_life_da
 
 def count_codes(input_ids: Tensor, shares_BT: Tensor, vocab_size: int) -> Tensor:
     """How often each code of the vocabulary stands in the record, `(batch, tokens)` to `(batch, vocabulary)`."""
-    return shares_BT.new_zeros(len(shares_BT), vocab_size).scatter_add(1, input_ids.long(), shares_BT)
+    # `len` would fix the number of patients of an exported model.
+    return shares_BT.new_zeros(shares_BT.shape[0], vocab_size).scatter_add(1, input_ids.long(), shares_BT)

@@ -130,7 +130,8 @@ class ClaimPreTrainedModel(CarriesCode, PreTrainedModel):
         """
         known = self.config.vocab_size
         if tokenizer is not None and new_num_tokens is None:
-            new_num_tokens = len(tokenizer)
+            # All new rows are written below.
+            new_num_tokens, mean_resizing = len(tokenizer), False
         table: nn.Embedding = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
         follow_tokenizer(self, known, tokenizer)
         return table

@@ -310,9 +310,9 @@ def _optional_day(day: Any, name: str) -> int | None:
 def _refuse_two_kinds(patient: Mapping[str, Any]) -> None:
     """Refuse days of the calendar beside days that are counted from somewhere else."""
     days = [patient.get(name) for name in DAY_COLUMNS[1:]]
-    days += (
-        patient["visit_day"] or () if "visit_day" in patient else [visit["day"] for visit in patient["visits"] or ()]
-    )
+    of_visits = patient["visit_day"] if "visit_day" in patient else [one["day"] for one in patient["visits"] or ()]
+    # A row of pandas holds arrays, which have no truth value.
+    days += () if of_visits is None else list(of_visits)
     if len({whole_number(day) is None for day in days if day is not None}) > 1:
         raise ValueError(two_kinds_of_days())
 

@@ -32,7 +32,7 @@ from .patients_claim import encode_history, encode_within, read_history
 from .text_claim import visits_of_tokens
 from .token_stream_claim import PATIENT_COLUMNS, TableEncoder, empty_batch
 from .tokenizer_files_claim import READ_FILES, check_tokenizer_files, read_vocabulary, refuse_displaced
-from .visits_claim import load_arrow, read_batches
+from .visits_claim import LABEL_COLUMNS, load_arrow, read_batches
 from .vocabulary_claim import (
     FORMAT_VERSION,
     UNKNOWN_TYPE,
@@ -388,14 +388,14 @@ class ClaimTokenizer(CarriesCode, ExtendableVocabulary, PatientPadding):
         """
         pa, _ = load_arrow()
         if keep_columns is None:
-            keep_columns = [name for name in ("label", "labels") if name in table.column_names]
+            keep_columns = [name for name in LABEL_COLUMNS if name in table.column_names]
         absent = [name for name in keep_columns if name not in table.column_names]
         if absent:
             raise ValueError(f"expected the columns {list(keep_columns)} to keep, found no {', '.join(absent)}")
         encoder = None if return_statistics else self._derived.encoder
         encoder = self._derived.encoder = encoder or TableEncoder(self.vocabulary, self.options)
         counted = encoder.counts.copy()
-        columns = (*PATIENT_COLUMNS, *FORM_COLUMNS)
+        columns = (*PATIENT_COLUMNS, *FORM_COLUMNS, *LABEL_COLUMNS)
         batches = list(map(self._encode_batch, read_batches(table, columns), repeat(encoder)))
         encoded = pa.Table.from_batches(batches or [encoder.encode_batch(empty_batch(table))])
         warn_of_unknown(encoder.level_counts(counted), len(encoder.foreign_types), self._derived.warned)

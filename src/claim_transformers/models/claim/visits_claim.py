@@ -11,6 +11,8 @@ from .canonical_claim import DAY_COLUMNS, canonical_type, no_principal, refuse_o
 
 # Rows per step: the flat arrays of a step stay within the processor's cache or near it, whatever the table's size.
 _ROWS_PER_STEP = 8192
+# Columns that may hold labels, of a patient or of each visit.
+LABEL_COLUMNS = ("label", "labels")
 
 
 @dataclass
@@ -79,6 +81,7 @@ def read_visits(batch: Any, max_visits: int | None, *, mark_principal: bool = Fa
     type_index, type_names = _type_ranks(types)
 
     position, first = _join_visits(row, day, type_index)
+    _refuse_labels_of_moved_visits(batch, np.unique(row[1:][position[1:] <= position[:-1]]), days_per_row)
     row, day, type_index = row[first], day[first], type_index[first]
     if max_visits is not None and days_per_row.max(initial=0) > max_visits:
         ends = np.searchsorted(row, np.arange(len(batch)), side="right")
@@ -93,6 +96,21 @@ def read_visits(batch: Any, max_visits: int | None, *, mark_principal: bool = Fa
         codes += [as_strings(texts, name), np.repeat(position, texts_per_visit)]
     codes += [] if mark_principal else [pa.array([], pa.string()), np.zeros(0, dtype=np.int64)]
     return VisitColumns(len(batch), row, day, type_index, type_names, *codes)
+
+
+def _refuse_labels_of_moved_visits(batch: Any, moved_rows: np.ndarray, days_per_row: np.ndarray) -> None:
+    """Refuse a label for each visit as they stand, where they are not in the order that they are given here."""
+    pa, _ = load_arrow()
+    for name in LABEL_COLUMNS:
+        kind = batch.schema.field(name).type if name in batch.schema.names and moved_rows.size else pa.null()
+        if not (hasattr(kind, "value_type") and pa.types.is_integer(kind.value_type)):
+            continue
+        lengths = flatten_lists(batch.column(name), name)[1]
+        if wrong := int((lengths == days_per_row)[moved_rows].sum()):
+            raise ValueError(
+                f"expected visits by day and type, one of each, where {name} has a number for each of them, found "
+                f"{wrong} rows with others; sort visits and labels alike, and join those of one day and type"
+            )
 
 
 def read_optional_integers(batch: Any, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -103,6 +103,8 @@ class Scorer:
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
         self.precision = _precision(precision, self.device, is_recurrent=config.model_type != "claim")
         self._model = copy.deepcopy(model).eval().to(self.device)
+        # A trainer in bf16 leaves its autocast around `forward`.
+        vars(self._model).pop("forward", None)
         _set_precision(self._model, self.precision)
         self._positions = "input_ids" if getattr(config, "visit_pooling", "sum") == "none" else "visit_days"
 
@@ -182,7 +184,9 @@ class Scorer:
     def _require_columns(self, patients: "pa.Table") -> None:
         """Refuse what is no table of patients, or patients without a number that the form of the tokenizer writes."""
         bins = () if self.tokenizer.form is None else self.tokenizer.form.bins
-        found = patients.column_names
+        found = getattr(patients, "column_names", None)
+        if found is None:
+            raise ValueError(f"expected a table or a data set of patients, found {type(patients).__name__}")
         if missing := [name for name in _COLUMNS if name not in found]:
             raise ValueError(
                 f"expected rows of the patients table, as load_claims gives them, found no {', '.join(missing)}"
@@ -309,14 +313,10 @@ def score(
         Traceback (most recent call last):
         ValueError: expected a date, or an ISO text such as 2024-12-31, found another text
     """
-    import pyarrow as pa
-
     day = date_of(at)
-    if not isinstance(patients, pa.Table) and not hasattr(patients, "column_names"):
-        raise ValueError(f"expected a table or a data set of patients, found {type(patients).__name__}")
     if isinstance(patients, dict):
         raise ValueError(f"expected one split, found {len(patients)}: score each, such as patients['test']")
-    table = patients if isinstance(patients, pa.Table) else patients.with_format("arrow")[:]
+    table = patients.with_format("arrow")[:] if hasattr(patients, "with_format") else patients
     return score_table(model, tokenizer, table, day, **options)
 
 
