@@ -106,7 +106,8 @@ def _sorted(
     def compare(tied: Integers, groups: Integers) -> Integers:
         others = {name: sorted_by[name].take(pa.array(tied)) for name in keys[2:]}
         columns = {"group": groups, **others, "row": tied}
-        return pc.sort_indices(pa.table(columns), [(name, "ascending") for name in columns]).to_numpy()
+        by: Integers = pc.sort_indices(pa.table(columns), [(name, "ascending") for name in columns]).to_numpy()
+        return by
 
     _settle_ties(order, sorted_by.select(["patient_and_day"]), compare)
     if break_ties is not None:
