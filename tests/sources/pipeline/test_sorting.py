@@ -11,8 +11,9 @@ import pytest
 from sources.raw_claims import inpatient, outpatient, prescription, write_synpuf
 
 from claim_transformers.claims.engine import connect, fetch, load
+from claim_transformers.claims.sequences import PatientsWriter
+from claim_transformers.sources.pipeline import contract, sorting
 from claim_transformers.sources.pipeline import ingest as ingesting
-from claim_transformers.sources.pipeline import sorting
 from claim_transformers.sources.pipeline.publishing import complete_lines
 
 PATIENTS = [f"P{number}" for number in (3, 1, 12, 2, 7)]
@@ -63,6 +64,23 @@ def test_lines_unfolded_after_the_sort_are_those_unfolded_before_it(tmp_path: Pa
     found, expected = (pq.read_table(tmp_path / name / "claim_line") for name in ("folded", "unfolded"))
     assert found.to_pylist() == expected.to_pylist()
     assert found.schema == expected.schema
+
+
+def test_patients_of_lines_as_they_are_written_are_those_that_are_read_back(tmp_path: Path, monkeypatch) -> None:
+    raw = _raw(tmp_path / "raw")
+    expected = _content(raw, tmp_path / "read")
+    added: list[str] = []
+    add = PatientsWriter.add
+
+    def watch(self: PatientsWriter, table: str, rows: pa.Table) -> None:
+        added.append(table)
+        add(self, table, rows)
+
+    monkeypatch.setattr(PatientsWriter, "add", watch)
+    monkeypatch.setattr(contract, "_FEW_CELLS", 0)
+
+    assert _content(raw, tmp_path / "written") == expected
+    assert added == ["claim_line", "rx_claim"]
 
 
 @pytest.mark.parametrize("patient_ids", [["b", "a", "c", "a", "a", "d"], ["a"] * 6, []])
