@@ -23,6 +23,15 @@ def is_bf16_fast(*, use_cpu: bool = False) -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def leave_autocast(model: torch.nn.Module) -> None:
+    """Compute in the precision of the weights again: a trainer in bf16 leaves its autocast around `forward`.
+
+    What accelerate has for this also takes the decorators of the class off.
+    """
+    for name in ("forward", "_original_forward"):
+        vars(model).pop(name, None)
+
+
 @dataclass
 class ClaimTrainingArguments(TrainingArguments):
     """[`~transformers.TrainingArguments`] whose defaults suit tokenised patients, and a check of the world size.

@@ -14,7 +14,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from claim_transformers.models.claim import ClaimForMaskedLM, ClaimForPreTraining, ClaimForVisitClassification
 from claim_transformers.models.claim.losses_claim import amounts_of_logits
-from claim_transformers.training.arguments import ClaimTrainingArguments
+from claim_transformers.training.arguments import ClaimTrainingArguments, leave_autocast
 from claim_transformers.training.best_epoch import BestEpoch, choice_metrics
 from claim_transformers.training.classification_metrics import classifier_metrics, label_probabilities
 from claim_transformers.training.collators import (
@@ -190,7 +190,7 @@ def fine_tune(
         best.restore(model)
         _fit_smearing(trainer, model, tokens["validation"])
         predictions = _predict(trainer, model, tokens, log_odds)
-        _leave_autocast(model)
+        leave_autocast(model)
         return Fitted(predictions, best.epoch, best.history, _fit_calibration(model, tokens, predictions, log_odds))
 
 
@@ -208,17 +208,12 @@ def _train_as_told(
     # Shared when the calibration is there too.
     trainer.save_model(_internal_call=True)
     predictions = _predict(trainer, model, tokens)
-    _leave_autocast(model)
+    leave_autocast(model)
     calibration = _fit_calibration(model, tokens, predictions)
     _replace_calibration(trainer, calibration)
     if settings.push_to_hub:
         trainer.push_to_hub(commit_message="Model save")
     return Fitted(predictions, _epoch_of_weights(trainer), _history(trainer.state), calibration)
-
-
-def _leave_autocast(model: torch.nn.Module) -> None:
-    """Compute in the precision of the weights again: a trainer in bf16 leaves its autocast around `forward`."""
-    vars(model).pop("forward", None)
 
 
 def _has_pretraining_heads(model: torch.nn.Module) -> bool:

@@ -27,8 +27,25 @@ _MAX_HORIZON_DAYS = 36_525
 _MAX_PARAMETERS = 2**32
 
 
+class RefusesStrangeContent:
+    """What the configurations of both families refuse, before anything of it is built."""
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        # The base class builds one dictionary entry per label before any validator runs.
+        num_labels = kwargs.get("num_labels")
+        if num_labels is not None and not 1 <= num_labels <= _MAX_LABELS:
+            raise ValueError(f"expected num_labels in 1..{_MAX_LABELS}, found {num_labels}; correct config.json")
+        super().__post_init__(**kwargs)  # type: ignore[misc]  # of PreTrainedConfig
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As in the base class; content that is refused, for whatever reason, is a `ValueError` with the file."""
+        with naming_config(cls, config_dict):
+            return super().from_dict(config_dict, **kwargs)  # type: ignore[misc]
+
+
 @strict
-class ClaimConfig(PreTrainedConfig):
+class ClaimConfig(RefusesStrangeContent, PreTrainedConfig):
     """Describe a claim model: sizes, how codes become visits, what a position may see, and what pretraining predicts.
 
     Args:
@@ -191,13 +208,6 @@ class ClaimConfig(PreTrainedConfig):
     amount_scale: float | int = 1.0
     smearing_factor: float | int = 1.0
 
-    def __post_init__(self, **kwargs: Any) -> None:
-        # The base class builds one dictionary entry per label before any validator runs.
-        num_labels = kwargs.get("num_labels")
-        if num_labels is not None and not 1 <= num_labels <= _MAX_LABELS:
-            raise ValueError(f"expected num_labels in 1..{_MAX_LABELS}, found {num_labels}; correct config.json")
-        super().__post_init__(**kwargs)
-
     @classmethod
     def get_config_dict(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
@@ -215,12 +225,6 @@ class ClaimConfig(PreTrainedConfig):
         with naming_alternatives(name), naming_damage(folder, MODEL_FILES[:1], kwargs):
             values: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(folder, **kwargs)
         return values
-
-    @classmethod
-    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As in the base class; content that is refused, for whatever reason, is a `ValueError` with the file."""
-        with naming_config(cls, config_dict):
-            return super().from_dict(config_dict, **kwargs)
 
     def validate_sizes(self) -> None:
         """Refuse sizes that no claims model has, before anything is allocated."""

@@ -11,19 +11,18 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .configuration_claim import check_range
-from .damage_claim import MODEL_FILES, naming_config, naming_damage
+from .configuration_claim import RefusesStrangeContent, check_range
+from .damage_claim import MODEL_FILES, naming_damage
 
 # Largest accepted sizes: their purpose is to refuse a hostile or corrupted file, not to advise.
 _MAX_VOCAB_SIZE = 10_000_000
 _MAX_WIDTH = 16_384
 _MAX_LAYERS = 64
-_MAX_LABELS = 1_000_000
 _MAX_PARAMETERS = 2**32
 
 
 @strict
-class RecurrentConfig(PreTrainedConfig):
+class RecurrentConfig(RefusesStrangeContent, PreTrainedConfig):
     """Describe a recurrent model of a patient's visits.
 
     Args:
@@ -90,13 +89,6 @@ class RecurrentConfig(PreTrainedConfig):
     initializer_range: float | int = 0.05
     pad_token_id: int | None = 0
 
-    def __post_init__(self, **kwargs: Any) -> None:
-        # The base class builds one dictionary entry per label before any validator runs.
-        num_labels = kwargs.get("num_labels")
-        if num_labels is not None and not 1 <= num_labels <= _MAX_LABELS:
-            raise ValueError(f"expected num_labels in 1..{_MAX_LABELS}, found {num_labels}; correct config.json")
-        super().__post_init__(**kwargs)
-
     @classmethod
     def get_config_dict(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
@@ -106,12 +98,6 @@ class RecurrentConfig(PreTrainedConfig):
         with naming_damage(name, MODEL_FILES[:1], kwargs):
             values: tuple[dict[str, Any], dict[str, Any]] = super().get_config_dict(name, **kwargs)
         return values
-
-    @classmethod
-    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As in the base class; content that is refused, for whatever reason, is a `ValueError` with the file."""
-        with naming_config(cls, config_dict):
-            return super().from_dict(config_dict, **kwargs)
 
     @property
     def reads_gaps(self) -> bool:

@@ -230,11 +230,7 @@ def ingest(
             with allow_expansion(max_expansion):
                 staged = reader(path, connection, scratch=scratch, **options)
             bar.update()
-            if all(table.has_few_rows for table in staged.tables):
-                # To make a query faster takes longer than to run it.
-                connection.raw_sql("PRAGMA disable_optimizer")
-            elif threads is None:
-                set_limits(connection)
+            _fit_engine(connection, staged, threads)
             ledger = Ledger()
             lines = settle_tables(
                 connection, staged, folder, ledger, bar, max_quarantine_share, max_reason_share, extract_date, writer
@@ -248,6 +244,15 @@ def ingest(
         bar.update()
         report = write_facts(folder, path, staged, ledger, lines, patients, drugs, salt)
     return IngestSummary(Path(out), report, lines, patients)
+
+
+def _fit_engine(connection: Backend, staged: StagedSource, threads: int | None) -> None:
+    """Give the engine what many rows need, or few."""
+    if all(table.has_few_rows for table in staged.tables):
+        # To make a query faster takes longer than to run it.
+        connection.raw_sql("PRAGMA disable_optimizer")
+    elif threads is None:
+        set_limits(connection)
 
 
 def write_facts(

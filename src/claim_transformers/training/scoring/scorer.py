@@ -16,7 +16,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.models.claim import ClaimTokenizer
 from claim_transformers.models.claim.form_claim import NUMBER_COLUMNS
 from claim_transformers.models.claim.names_claim import resolve_checkpoint
-from claim_transformers.training.arguments import is_bf16_fast
+from claim_transformers.training.arguments import is_bf16_fast, leave_autocast
 from claim_transformers.training.finite import require_finite_weights
 from claim_transformers.training.scoring.batches import BATCH_TOKENS, length_batches
 from claim_transformers.training.scoring.calibration import Calibration, read_calibration
@@ -103,8 +103,7 @@ class Scorer:
         self.device = torch.device(device) if device is not None else next(model.parameters()).device
         self.precision = _precision(precision, self.device, is_recurrent=config.model_type != "claim")
         self._model = copy.deepcopy(model).eval().to(self.device)
-        # A trainer in bf16 leaves its autocast around `forward`.
-        vars(self._model).pop("forward", None)
+        leave_autocast(self._model)
         _set_precision(self._model, self.precision)
         self._positions = "input_ids" if getattr(config, "visit_pooling", "sum") == "none" else "visit_days"
 
