@@ -24,7 +24,13 @@ import numpy as np
 import numpy.typing as npt
 
 from speed.history import remember
-from speed.pretraining import SEED, cpu_seconds, print_machine, ratio_text  # sets the number of threads first
+from speed.pretraining import (
+    HAS_BF16,
+    SEED,
+    cpu_seconds,
+    print_machine,
+    ratio_text,
+)  # sets the number of threads first
 
 import pyarrow as pa  # isort: skip
 import pyarrow.parquet as pq  # isort: skip
@@ -39,7 +45,8 @@ from claim_transformers.training.scoring.patients import known_patients  # isort
 AT = dt.date(2025, 6, 1)
 NUM_CODES = 5000
 LOOP_BATCH = 64
-GATE = 5.0
+GATE = 5.0  # in bfloat16
+PRECISIONS = ("float32", "bfloat16") if HAS_BF16 else ("float32",)
 _EPOCH = dt.date(1970, 1, 1)
 _ROWS_PER_FILE = 20_000
 
@@ -131,7 +138,7 @@ def measure_ratios(number: int, rounds: int) -> bool:
     model, tokenizer = make_checkpoint()
     members = make_members(np.random.default_rng(SEED), number)
     encoded = tokenizer.encode_table(known_patients(members, (AT - _EPOCH).days).examples)
-    scorers = {name: Scorer(model, tokenizer, precision=name) for name in ("float32", "bfloat16")}
+    scorers = {name: Scorer(model, tokenizer, precision=name) for name in PRECISIONS}
     expected = padded_loop(model, tokenizer, encoded)
     scores = {name: scorer.score(members, AT)[0]["score"].to_numpy() for name, scorer in scorers.items()}
     errors = {name: float(np.abs(found - expected).max()) for name, found in scores.items()}
@@ -141,9 +148,9 @@ def measure_ratios(number: int, rounds: int) -> bool:
     work: dict[str, Callable[[int], Any]] = {
         "loop": lambda _: padded_loop(model, tokenizer, encoded),
         "loop, padding computed": lambda _: padded_loop(model, tokenizer, encoded, output_hidden_states=True),
-        "ours float32": lambda _: scorers["float32"].score(members, AT),
-        "ours bfloat16": lambda _: scorers["bfloat16"].score(members, AT),
     }
+    for name, scorer in scorers.items():
+        work[f"ours {name}"] = lambda _, scorer=scorer: scorer.score(members, AT)
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
         for name, call in work.items():
@@ -152,7 +159,7 @@ def measure_ratios(number: int, rounds: int) -> bool:
         print(f"  {name:24} {number / statistics.median(found):8.0f} members per CPU second, this run only")
     holds = True
     ratios: dict[str, float | None] = {}
-    for ours in ("ours float32", "ours bfloat16"):
+    for ours in (f"ours {name}" for name in PRECISIONS):
         for loop in ("loop", "loop, padding computed"):
             text, median = ratio_text(seconds[loop], seconds[ours])
             ratios[f"{ours} : {loop}"] = median
