@@ -223,3 +223,26 @@ def test_a_type_of_bill_that_no_row_has_tells_no_type_of_claim(tmp_path: Path) -
         text = "MEMBER_ID,CLAIM_NUM,SVC_DT,DX1,TOB,POS\n" + rows.replace(",,", f",{bill},")
         (tmp_path / "claims.csv").write_text(text, encoding="utf-8")
         assert f"claim_type: {{constant: {wanted}}}" in propose_mapping(["claims.csv"], folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "wanted"),
+    [
+        ("claim_line", "SVCDATE TSVCDAT", {"claim_start_date": "SVCDATE", "claim_end_date": "TSVCDAT"}),
+        ("claim_line", "FST_DT LST_DT", {"claim_start_date": "FST_DT", "claim_end_date": "LST_DT"}),
+        ("claim_line", "Service From Date/Service To Date",
+         {"claim_start_date": "Service From Date", "claim_end_date": "Service To Date"}),
+        ("claim_line", "serviceDate serviceEndDate",
+         {"claim_start_date": "serviceDate", "claim_end_date": "serviceEndDate"}),
+        ("claim_line", "PAY NETPAY COPAY", {"allowed_amount": "PAY", "paid_amount": "NETPAY"}),
+        ("rx_claim", "PAY NETPAY COPAY", {"allowed_amount": "PAY", "paid_amount": "NETPAY"}),
+        ("rx_claim", "STD_COST COPAY PATIENT_PAID", {"allowed_amount": "STD_COST"}),
+        ("claim_line", "MEMBER_PAID_AMT BENEFIT_PAID", {"paid_amount": "BENEFIT_PAID"}),
+    ],
+)  # fmt: skip
+def test_ends_are_no_starts_and_what_a_patient_owes_is_not_paid(kind: str, names: str, wanted: dict[str, str]) -> None:
+    of_dates = any("date" in field for field in wanted)
+    values = ["2021-03-14", "2021-03-15"] * 30 if of_dates else ["12.50", "7.00"] * 30
+    columns = names.split("/") if "/" in names else names.split()
+    sample = Sample("t", ("t.csv",), "", tuple(profile(name, pa.array(values)) for name in columns))
+    assert {guess.field: guess.columns[0] for guess in guess_fields(sample, kind, ())} == wanted

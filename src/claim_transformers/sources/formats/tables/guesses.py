@@ -42,8 +42,11 @@ class Guess:
 
 DATE = "date"
 _AMOUNT, _DATE = ("amount",), (DATE,)
-_END = r"(thru|through|end|last|stop|(^|_)to(_|d|$))"
+_END = r"(thru|through|end|last|^lst|stop|(^|_)to(_|d|$)|^tsvc)"
 _NO_END = rf"^(?!.*{_END}).*"
+# What a patient owes is no part of what was paid for one.
+_PAID = _Rule(r"^(?!.*(co_?pay|coins|deduct|patient|ptnt|pat_|mem|mbr|bene(?!fit))).*(paid|pmt|pay)", _AMOUNT)
+_ALLOWED = r"(allow|alow|^pay$|^totpay"
 _PATIENT = _Rule(
     r"(enroll?(ee)?|mem(b(e?r)?)?|mbr|pat(ient)?|bene(ficiary)?|person|subscr(iber)?|insured)"
     r"_?(id|no|num|number|nbr|key|sk)?$"
@@ -52,14 +55,14 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
     "claim_line": {
         "diagnoses": _Rule(r"^(i?cd)?_?(dx|diag|dgns|dgn|icd(9|10)?_?d)", ("icd10", "icd9")),
         "procedures": _Rule(r"(prcdr|surg|icd.*pro?c|^op\d|pcs|^proc_?code_?\d)", ("icd10pcs", "icd9pcs")),
-        "hcpcs_code": _Rule(r"(hcpcs?|cpt|^proc(_?1|_?cd|edure)?$|proc.*code$)", ("hcpcs",)),
+        "hcpcs_code": _Rule(r"(hcpcs?|cpt|^proc(_?1|_?cde?|edure)?$|proc.*code$)", ("hcpcs",)),
         "hcpcs_modifiers": _Rule(r"(^|_)(mdfr|modifier|mod|procmod)", ("modifier",)),
         "patient_id": _PATIENT,
         "claim_id": _Rule(r"(cl(ai)?m|msclm)_?(id|no|num|number|nbr|key|control.*)?$"),
         "claim_line_number": _Rule(r"(line|ln|seq)_?(no|num|number|nbr|seq)?$", ("number",)),
         "admission_date": _Rule(r"adm", _DATE),
         "discharge_date": _Rule(r"^(dis|dsch|dschrg)", _DATE),
-        "claim_start_date": _Rule(_NO_END + r"(from|beg|start|first|svc|serv|dos)", _DATE),
+        "claim_start_date": _Rule(_NO_END + r"(from|beg|start|first|^fst|svc|serv|dos)", _DATE),
         "claim_end_date": _Rule(_END, _DATE),
         "claim_line_start_date": _Rule(_NO_END + r"((svc|serv|line).*(d(a)?te?|beg|from)|^dos)", _DATE),
         "claim_line_end_date": _Rule(r"(svc|serv|line).*" + _END, _DATE),
@@ -71,8 +74,8 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "discharge_disposition_code": _Rule(r"(dstat|disch.*st|stus|dispos)", ("disposition",)),
         "rendering_npi": _Rule(r"(rend|prov|perf|phys|npi)", ("npi",)),
         "service_unit_quantity": _Rule(r"(qty|unit|quant)", ("number",)),
-        "allowed_amount": _Rule(r"(allow|alow|^pay$|^totpay)", _AMOUNT),
-        "paid_amount": _Rule(r"(paid|pmt|netpay|pay)", _AMOUNT),
+        "allowed_amount": _Rule(_ALLOWED + ")", _AMOUNT),
+        "paid_amount": _PAID,
         "charge_amount": _Rule(r"(chrg|charg|bill(ed)?|sbmt)", _AMOUNT),
     },
     "rx_claim": {
@@ -85,12 +88,12 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "days_supply": _Rule(r"(day|supp)", ("number",)),
         "quantity": _Rule(r"(qty|quant)", ("number",)),
         "refills": _Rule(r"refill", ("number",)),
-        "allowed_amount": _Rule(r"(allow|alow|cst|cost)", _AMOUNT),
-        "paid_amount": _Rule(r"(paid|pmt|pay)", _AMOUNT),
+        "allowed_amount": _Rule(_ALLOWED + "|cst|cost)", _AMOUNT),
+        "paid_amount": _PAID,
     },
     "eligibility": {
         "patient_id": _PATIENT,
-        "gender": _Rule(r"(sex|gender|gndr)", ("sex_word", "sex_digit")),
+        "gender": _Rule(r"(sex|gender|gndr|^gdr)", ("sex_word", "sex_digit")),
         "birth_date": _Rule(r"(dob|birth|brth)", (DATE, "year")),
         "death_date": _Rule(r"(dod|death|dth|deceas)", _DATE),
         "enrollment_start_date": _Rule(r"(dtstart|start|eff|beg|from)", _DATE),
