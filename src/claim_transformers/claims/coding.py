@@ -185,9 +185,12 @@ def _doubts(system: str, codes: pa.Array) -> pa.Array:
     listed = listed_codes(system)
     other = listed_codes(_CONFUSED[system]) or () if system in _CONFUSED else ()
     doubts = [
-        None if code is None
-        else _W_UNKNOWN_CODE if not listed or f"{system}/{code}" not in listed
-        else _W_AMBIGUOUS_CODE if f"{_CONFUSED.get(system)}/{code}" in other
+        None
+        if code is None
+        else _W_UNKNOWN_CODE
+        if not listed or f"{system}/{code}" not in listed
+        else _W_AMBIGUOUS_CODE
+        if f"{_CONFUSED.get(system)}/{code}" in other
         else None
         for code in codes.to_pylist()
     ]

@@ -5,8 +5,8 @@ potentially planned procedure while the principal diagnosis is not acute (CMS, *
 Readmission Measure: Updates and Specifications Report*, planned readmission algorithm version 4.0, tables PR.1 to
 PR.4). The lists name AHRQ CCS categories and, for ICD-10, single codes. `planned_readmission.json` holds them written
 out for the four ICD systems, as prefixes, but for ICD-9 procedures: each of these stands for itself alone, because
-columns of procedures may hold diagnoses (DE-SynPUF) and 428.0 is none of 42.8x. It is made from the public files, works
-of the US Government in the public domain, by
+columns of procedures may hold diagnoses (DE-SynPUF) and 428.0 is none of 42.8x. The file is made from the public ones,
+works of the US Government in the public domain, by
 
     python -m claim_transformers.codes.planned_readmission LISTS PROCEDURE_CCS PROCEDURE_GEM
 
@@ -93,7 +93,9 @@ def _build_planned_rules(lists: str | Path, procedure_ccs: str | Path, procedure
     lists = Path(lists)
     kinds = _diagnosis_kinds(lists) | _procedure_kinds(lists, Path(procedure_ccs), Path(procedure_gem))
     whole = {code: kind for code, kind in kinds.items() if code.startswith(_ICD9_PROCEDURE)}
-    compact = whole | compact_prefixes({code: kinds[code] for code in kinds.keys() - whole}, min_length=_SHORTEST_PREFIX)
+    compact = whole | compact_prefixes(
+        {code: kinds[code] for code in kinds.keys() - whole}, min_length=_SHORTEST_PREFIX
+    )
     marked = {prefix: kind for prefix, kind in compact.items() if kind != _NO_KIND}
     rules = CategoryRules(marked)
     # A code without a kind may continue a listed one; only such codes need a word of their own.
