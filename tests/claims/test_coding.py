@@ -64,13 +64,15 @@ def test_the_system_of_the_row_decides(connection) -> None:
 
 
 def test_a_tolerant_column_keeps_what_looks_like_a_code_and_nothing_else(connection) -> None:
-    rows = _load(connection, a=["8154", "51881", "V49.76", "[MASK]", "<script>"])
+    rows = _load(connection, a=["8154", "51881", "V49.76", "42.80", "486", "4019", "[MASK]", "<script>"])
     (survey,) = survey_codes(connection, rows, ["a"], ["ICD9PCS"], tolerant=True)
-    assert dict(survey.warnings) == {"W_UNKNOWN_CODE": 2}
+    assert dict(survey.warnings) == {"W_UNKNOWN_CODE": 4, "W_AMBIGUOUS_CODE": 1}
     assert dict(survey.quarantined) == {"R_CODE_TEXT": 2}
-    assert sorted(survey.kept["code"].to_pylist()) == ["ICD9PCS/51881", "ICD9PCS/8154", "ICD9PCS/V4976"]
+    assert sorted(survey.kept["code"].to_pylist()) == [
+        f"ICD9PCS/{bare}" for bare in ("4019", "4280", "486", "51881", "8154", "V4976")
+    ]
     code = fetch(connection, rewrite_codes(rows, ["a"], ["ICD9PCS"], tolerant=True))["a"].to_pylist()
-    assert code == ["8154", "51881", "V4976", None, None]
+    assert code == ["8154", "51881", "V4976", "4280", "486", "4019", None, None]
 
 
 def test_glued_modifiers_are_kept_beside_the_code(connection) -> None:

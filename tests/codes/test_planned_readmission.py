@@ -44,7 +44,18 @@ def test_well_known_codes_have_their_kind(code, kind):
 
 def test_a_code_without_a_kind_and_a_null_have_none():
     # A diagnosis in a column of procedures is none of those that it begins like.
-    codes = pa.array(["ICD9CM/4019", "ICD10CM/I10", "HCPCS/99213", "ICD9PCS/41001", "ICD9PCS/81541", None])
+    codes = pa.array(
+        [
+            "ICD9CM/4019",
+            "ICD10CM/I10",
+            "HCPCS/99213",
+            "ICD9PCS/41001",
+            "ICD9PCS/81541",
+            "ICD9PCS/4280",
+            "ICD9PCS/514",
+            None,
+        ]
+    )
     assert not has_kind(codes, _KINDS).any()
 
 

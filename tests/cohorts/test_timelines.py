@@ -1,14 +1,25 @@
 """What is known on a day: enrolment around it, and visits paid by it."""
 
+import datetime as dt
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cohorts.patients_by_hand import SCHEMA
+from cohorts.stays_by_hand import inpatient, write_stays
 
+from claim_transformers.claims.engine import connect, fetch, view_table
 from claim_transformers.claims.later_days import VISIT_PAID_DAY
 from claim_transformers.claims.patient_files import PRINCIPAL_CODES
+from claim_transformers.claims.schema import SCHEMAS
+from claim_transformers.claims.stays import interim_bills, join_stays
+from claim_transformers.cohorts import build_cohort
 from claim_transformers.cohorts.definition import Enrolment
+from claim_transformers.cohorts.event.definition import EventDefinition, IndexRule, LabelRule
 from claim_transformers.cohorts.timelines import _FAR_DAY, UNKNOWN_DAY, Timelines
+
+BILLS = {"patient_id": pa.string(), "visit_type": pa.string(), "end_day": pa.int32()}
 
 
 def timelines(rows, **options):
@@ -18,7 +29,10 @@ def timelines(rows, **options):
         "visit_paid_day": [], "visit_end_day": None,
     }  # fmt: skip
     # A visit of which nothing else is said ends on its day and has no day of payment.
-    filled = [empty | {"visit_paid_day": [None] * len(row.get("visit_day", []))} | row for row in rows]
+    filled = [
+        empty | {"patient_id": str(number), "visit_paid_day": [None] * len(row.get("visit_day", []))} | row
+        for number, row in enumerate(rows)
+    ]
     filled = [row | {"visit_end_day": row["visit_day"]} if row["visit_end_day"] is None else row for row in filled]
     return Timelines(pa.Table.from_pylist(filled, schema=schema), **options)
 
@@ -119,6 +133,51 @@ def test_a_stay_begins_with_the_first_of_its_type_and_patient_that_overlap():
         "visit_end_day": [10, 4, 9, 30, 9, None, 12],
     }
     assert timelines([stays, stays]).begin_day.tolist() == [1, 1, 1, 5, 1, 10, 11] * 2
+
+
+@pytest.mark.parametrize(
+    ("bills", "begins"),
+    [
+        (None, [1, 5, 11, 12]),
+        ({"patient_id": ["0"], "visit_type": ["IP"], "end_day": [4]}, [1, 1, 11, 12]),
+        # Of another patient, of another type, of another day, and one after which nobody is billed on the day after.
+        ({"patient_id": ["1", "0", "0", "0"], "visit_type": ["IP", "SNF", "IP", "IP"], "end_day": [4, 4, 3, 9]}, None),
+    ],
+)
+def test_the_day_after_an_interim_bill_goes_on_with_its_stay(bills, begins):
+    stays = {"visit_day": [1, 5, 11, 12], "visit_type": ["IP", "IP", "IP", "SNF"], "codes": [["A/1"]] * 4}
+    table = None if bills is None else pa.table(bills, schema=pa.schema(BILLS))
+    found = timelines([stays | {"visit_end_day": [4, 9, 12, 13]}], interim_bills=table)
+    assert found.begin_day.tolist() == (begins or [1, 5, 11, 12])
+
+
+def test_one_stay_is_one_admission_of_a_readmission_and_of_an_event(tmp_path):
+    random, claims = np.random.default_rng(3), []
+    for number in range(60):
+        end = np.datetime64("2008-12-25")
+        for place in range(6):
+            begin = end + random.integers(0, 4)
+            end = begin + random.integers(0, 4)
+            claim = inpatient(f"p{number}", f"{number}-{place}", str(begin), str(end))
+            claims.append(claim | {"discharge_disposition_code": str(random.choice(["01", "30"]))})
+    folder = write_stays(tmp_path / "claims", claims, last_day="2010-12-31")
+    connection = connect()
+    lines = view_table(connection, "lines", [*folder.glob("claim_line/*.parquet")], SCHEMAS["claim_line"])
+    stays = fetch(connection, join_stays(lines)).to_pylist()
+    patients = pa.concat_tables(pq.read_table(path) for path in sorted(folder.glob("patients/*.parquet")))
+    found = Timelines(patients, interim_bills=fetch(connection, interim_bills(lines, ["IP"])))
+    ids = np.array(patients["patient_id"].to_pylist())[found.patient_of_visit].tolist()
+    epoch = dt.date(1970, 1, 1)
+    begun = {(one["patient_id"], (one["admission_date"] - epoch).days) for one in stays}
+    assert set(zip(ids, found.begin_day.tolist(), strict=True)) == begun
+    assert len(begun) < len(found.visit_day)
+    # The cohort says so, too: a case is who has a stay that begins within the horizon.
+    index, horizon = dt.date(2009, 1, 1), 5
+    rules = IndexRule("fixed_date", (str(index),)), (), LabelRule(horizon, visit_types=("IP",))
+    examples = build_cohort(EventDefinition("admitted", "title", "source", {}, *rules), folder).examples
+    cases = {one["patient_id"] for one in stays if 0 <= (one["admission_date"] - index).days < horizon}
+    labels = zip(examples["patient_id"].to_pylist(), examples["label"].to_pylist(), strict=True)
+    assert {patient for patient, label in labels if label} == cases
 
 
 def test_what_is_no_stay_is_not_shown_before_it_ended():

@@ -21,11 +21,14 @@ from claim_transformers.claims.engine import fetch
 from claim_transformers.claims.planning import Plan, build, to_expression
 from claim_transformers.codes.expressions import modifiers_expr, normalize_expr
 from claim_transformers.codes.normalize import normalize_codes
+from claim_transformers.codes.tables import listed_codes
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-_W_UNKNOWN_CODE = "W_UNKNOWN_CODE"
+_W_UNKNOWN_CODE, _W_AMBIGUOUS_CODE = "W_UNKNOWN_CODE", "W_AMBIGUOUS_CODE"
+# What else the text of a procedure can be: codes of DE-SynPUF's columns of procedures are of either system.
+_CONFUSED = {"ICD9PCS": "ICD9CM"}
 # What stays in a tolerant column: a text that can be a code of some system.
 _ANY_CODE = "^[A-Z0-9]{2,11}$"
 _MAX_CODES_TO_LOOK_FOR = 100
@@ -101,7 +104,7 @@ def _survey(system: str, raw: pa.ChunkedArray, counts: pa.ChunkedArray, *, toler
     if tolerant:
         is_kept = pc.and_(refused.is_valid(), pc.match_substring_regex(_bare(raw), _ANY_CODE))
         codes = pc.if_else(is_kept, _bare(raw), codes)
-        unknown = pc.if_else(is_kept, pa.scalar(_W_UNKNOWN_CODE), unknown)
+        unknown = _doubts(system, codes)
         refused = pc.if_else(is_kept, nothing, refused)
         is_changed = pc.or_(is_changed, pc.and_(is_kept, pc.not_equal(_bare(raw), raw)))
     kept = pa.table({"code": pc.binary_join_element_wise(system, codes, "/"), "count": counts})
@@ -175,6 +178,23 @@ def _of_rows(system: _System, rows: ir.Table) -> ir.StringValue:
 def _bare(raw: pa.Array) -> pa.Array:
     trimmed = pc.utf8_trim(pc.replace_substring(raw, "\u00a0", " "), " ")
     return pc.utf8_upper(pc.replace_substring(trimmed, ".", ""))
+
+
+def _doubts(system: str, codes: pa.Array) -> pa.Array:
+    """`W_...` of codes that the list of the system does not hold, and of those that another list holds too."""
+    listed = listed_codes(system)
+    other = listed_codes(_CONFUSED[system]) or () if system in _CONFUSED else ()
+    doubts = [
+        None
+        if code is None
+        else _W_UNKNOWN_CODE
+        if not listed or f"{system}/{code}" not in listed
+        else _W_AMBIGUOUS_CODE
+        if f"{_CONFUSED.get(system)}/{code}" in other
+        else None
+        for code in codes.to_pylist()
+    ]
+    return pa.array(doubts, pa.string())
 
 
 def _weigh(reasons: pa.Array, occurrences: pa.Array) -> Counter[str]:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import ibis
 
+from claim_transformers.claims.known import line_end_date
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
@@ -51,6 +53,17 @@ def join_stays(
     up_to_here = ibis.cumulative_window(group_by=claims.patient_id, order_by=order)
     claims = claims.mutate(stay_id=claims.begins.sum().over(up_to_here).cast("int32"))
     return _stays_of(claims)
+
+
+def interim_bills(claim_lines: ir.Table, claim_types: Sequence[str]) -> ir.Table:
+    """Claims after which the patient is still there, by their last day, since 1970-01-01, as visits have it."""
+    lines = claim_lines.filter(
+        claim_lines.claim_type.isin(list(claim_types)), claim_lines.discharge_disposition_code == _STILL_PATIENT
+    )
+    days = line_end_date(lines).delta(ibis.date(1970, 1, 1), unit="day")
+    lines = lines.select("patient_id", "data_source", "claim_id", visit_type=lines.claim_type.cast("string"), day=days)
+    claims = lines.group_by("patient_id", "data_source", "claim_id", "visit_type").aggregate(end_day=lines.day.max())
+    return claims.select("patient_id", "visit_type", "end_day").drop_null().distinct()
 
 
 def _claims_of(claim_lines: ir.Table, claim_types: Sequence[str]) -> ir.Table:

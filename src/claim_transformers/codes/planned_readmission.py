@@ -4,8 +4,9 @@ CMS counts a readmission as planned if it holds a procedure or principal diagnos
 potentially planned procedure while the principal diagnosis is not acute (CMS, *Hospital-Wide All-Cause Unplanned
 Readmission Measure: Updates and Specifications Report*, planned readmission algorithm version 4.0, tables PR.1 to
 PR.4). The lists name AHRQ CCS categories and, for ICD-10, single codes. `planned_readmission.json` holds them written
-out for the four ICD systems, as prefixes; it is made from the public files, works of the US Government in the public
-domain, by
+out for the four ICD systems, as prefixes, but for ICD-9 procedures: each of these stands for itself alone, because
+columns of procedures may hold diagnoses (DE-SynPUF) and 428.0 is none of 42.8x. The file is made from the public ones,
+works of the US Government in the public domain, by
 
     python -m claim_transformers.codes.planned_readmission LISTS PROCEDURE_CCS PROCEDURE_GEM
 
@@ -18,7 +19,6 @@ import csv
 import functools
 import gzip
 import json
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -58,7 +58,7 @@ _EXCLUSION_KINDS = {
 _JOINT = "+"
 _SHORTEST_PREFIX = 3
 _NO_KIND = ""
-_LONG_PROCEDURE = re.compile("ICD9PCS/.{5}")
+_ICD9_PROCEDURE = "ICD9PCS/"
 
 
 @functools.cache
@@ -75,24 +75,31 @@ def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None 
         raise ValueError(f"expected kinds out of {', '.join(_KINDS)}, found {', '.join(sorted(wanted - set(_KINDS)))}")
     rules = _planned_rules() if rules is None else rules
     encoded = as_dictionary(codes)
-    # DE-SynPUF has diagnoses in columns of procedures: 410.01 is no 41.00, a transplant of bone marrow.
-    texts = [_NO_KIND if _LONG_PROCEDURE.match(code) else code for code in encoded.dictionary.to_pylist()]
-    kinds_of_codes = [((code and rules.category(code)) or _NO_KIND).split(_JOINT) for code in texts]
+    kinds_of_codes = [(_kinds_of(code, rules) or _NO_KIND).split(_JOINT) for code in encoded.dictionary.to_pylist()]
     found = [not wanted.isdisjoint(kinds_of_code) for kinds_of_code in kinds_of_codes]
     indices = encoded.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
     marks: NDArray[np.bool_] = np.array([*found, False])[indices]
     return marks
 
 
+def _kinds_of(code: str | None, rules: CategoryRules) -> str | None:
+    if code is None or code.startswith(_ICD9_PROCEDURE):
+        return rules.prefixes.get(code or _NO_KIND)
+    return rules.category(code)
+
+
 def _build_planned_rules(lists: str | Path, procedure_ccs: str | Path, procedure_gem: str | Path) -> CategoryRules:
     """Write the public lists out over the codes of the four ICD systems."""
     lists = Path(lists)
     kinds = _diagnosis_kinds(lists) | _procedure_kinds(lists, Path(procedure_ccs), Path(procedure_gem))
-    compact = compact_prefixes(kinds, min_length=_SHORTEST_PREFIX)
+    whole = {code: kind for code, kind in kinds.items() if code.startswith(_ICD9_PROCEDURE)}
+    compact = whole | compact_prefixes(
+        {code: kinds[code] for code in kinds.keys() - whole}, min_length=_SHORTEST_PREFIX
+    )
     marked = {prefix: kind for prefix, kind in compact.items() if kind != _NO_KIND}
     rules = CategoryRules(marked)
     # A code without a kind may continue a listed one; only such codes need a word of their own.
-    exceptions = {code: _NO_KIND for code, kind in kinds.items() if kind == _NO_KIND and rules.category(code)}
+    exceptions = {code: _NO_KIND for code in kinds.keys() - whole if not kinds[code] and rules.category(code)}
     return CategoryRules(marked | exceptions)
 
 

@@ -43,11 +43,16 @@ class Timelines:
     """The timelines of a table of patients, one flat array per fact.
 
     Optional fields of the patients table may be absent; without `visit_end_day` each visit ends on its day. With
-    `hide_unpaid` a visit is known only once it is paid.
+    `hide_unpaid` a visit is known only once it is paid. `interim_bills` are claims whose stay goes on the day after.
     """
 
     def __init__(
-        self, patients: pa.Table, *, hide_unpaid: bool = False, enrolment: Enrolment = _DEFAULT_ENROLMENT
+        self,
+        patients: pa.Table,
+        *,
+        hide_unpaid: bool = False,
+        enrolment: Enrolment = _DEFAULT_ENROLMENT,
+        interim_bills: pa.Table | None = None,
     ) -> None:
         self.patients = _one_chunk(patients)
         self.num_patients = patients.num_rows
@@ -56,6 +61,7 @@ class Timelines:
         self.visit_day = days.to_numpy(zero_copy_only=False).astype(np.int64)
         self.patient_of_visit = np.repeat(np.arange(self.num_patients), np.diff(self.visit_start))
         self.enrolment = enrolment
+        self._interim_bills = interim_bills
         self.hides_unpaid = hide_unpaid and VISIT_PAID_DAY.name in patients.column_names
         self._marks: dict[tuple[tuple[str, ...], tuple[str, ...], bool], Flags] = {}
         self._columns: dict[str, tuple[pa.DictionaryArray, NDArray[np.int64]]] = {}
@@ -177,7 +183,8 @@ class Timelines:
     def begin_day(self) -> Days:
         """First day of the stay that each visit is of, shape `(visits,)`; what is no stay begins on its own day.
 
-        Visits of a type that overlap are of one stay: the days of its services, and bills that overlap.
+        Visits of a type that overlap are of one stay: the days of its services, and bills that overlap, begin on the
+        last day of the one before, or follow an interim bill on the day after, as in `claims.stays`.
         """
         visits = np.flatnonzero(self.visits_with([], STAY_TYPES))
         groups = self._by_type(visits)
@@ -185,7 +192,8 @@ class Timelines:
         order = np.argsort(groups, kind="stable")
         visits, shift = visits[order], groups[order] * _MOST_DAYS
         days = self.visit_day[visits]
-        ends = np.maximum.accumulate(np.maximum(self.end_day[visits], days) + shift)
+        open_until = np.maximum(self.end_day[visits] + self._is_interim(visits, groups[order]), days)
+        ends = np.maximum.accumulate(open_until + shift)
         is_first = np.ones(len(visits), bool)
         is_first[1:] = (days + shift)[1:] > ends[:-1]
         begin: Days = self.visit_day.copy()
@@ -194,9 +202,18 @@ class Timelines:
 
     def _by_type(self, visits: Days) -> Days:
         """A number for the patient and the type of stay of some visits."""
-        types = pc.dictionary_encode(_flat(self.patients["visit_type"]).take(pa.array(visits)).cast(pa.string()))
-        numbers: Days = self.patient_of_visit[visits] * len(STAY_TYPES) + types.indices.to_numpy()
-        return numbers
+        types = _flat(self.patients["visit_type"]).take(pa.array(visits)).cast(pa.string())
+        return _group_numbers(self.patient_of_visit[visits], types)
+
+    def _is_interim(self, visits: Days, groups: Days) -> Flags:
+        """Which of some visits, of these groups, end with an interim bill."""
+        if self._interim_bills is None:
+            return np.zeros(len(visits), bool)
+        patients = pc.index_in(self._interim_bills["patient_id"], value_set=self.patients["patient_id"])
+        bills = self._interim_bills.append_column("patient", patients).drop_null()
+        owners = bills["patient"].to_numpy().astype(np.int64)
+        of_bills = _group_numbers(owners, bills["visit_type"]) * _MOST_DAYS + bills["end_day"].to_numpy()
+        return np.isin(groups * _MOST_DAYS + self.end_day[visits], of_bills)
 
     def covered(self, first_day: Days, last_day: Days) -> Flags:
         """Which patients one enrolment span covers from `first_day` to `last_day`.
@@ -320,6 +337,13 @@ def patient_files(claims: str | Path) -> list[Path]:
             "all are in quarantine; see quality_report.json there",
         )
     return files
+
+
+def _group_numbers(patients: Days, types: pa.Array) -> Days:
+    """A number for a patient and a type of stay."""
+    numbers = pc.index_in(types, value_set=pa.array(STAY_TYPES, pa.string())).to_numpy(zero_copy_only=False)
+    of_both: Days = patients * len(STAY_TYPES) + numbers
+    return of_both
 
 
 def _one_chunk(patients: pa.Table) -> pa.Table:

@@ -12,10 +12,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from claim_transformers.claims.engine import connect, engine_errors, fetch, view_table
+from claim_transformers.claims.known import STAY_TYPES
 from claim_transformers.claims.last_day import last_day_of, last_enrollment_day_of
 from claim_transformers.claims.patient_files import schema_of
+from claim_transformers.claims.schema import SCHEMAS
 from claim_transformers.claims.small_cells import show_count
 from claim_transformers.claims.spark import SparkTasks
+from claim_transformers.claims.stays import interim_bills
 from claim_transformers.claims.store import IngestedFolder, open_folder
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.cohorts.attrition import AttritionStep, describe_steps
@@ -112,6 +116,7 @@ class _SelectFile:
 
     definition: EventDefinition
     last_day: int
+    bills: pa.Table | None
     sends: bool = False
 
     def __call__(self, path: Path) -> tuple[list[pa.Table], list[SelectionCounts], bool]:
@@ -119,7 +124,12 @@ class _SelectFile:
         counts: list[SelectionCounts] = []
         hides, limit = False, _ROWS_BEFORE_THINNING
         for table in _patient_groups(path):
-            timelines = Timelines(table, hide_unpaid=self.definition.hide_unpaid, enrolment=self.definition.enrolment)
+            timelines = Timelines(
+                table,
+                hide_unpaid=self.definition.hide_unpaid,
+                enrolment=self.definition.enrolment,
+                interim_bills=self.bills,
+            )
             part, counts_of_part = select(timelines, self.definition, self.last_day)
             parts.append(part)
             counts.append(counts_of_part)
@@ -129,6 +139,17 @@ class _SelectFile:
         return _thin(parts, self.definition, 0)[0] if self.sends else parts, counts, hides
 
 
+def _interim_bills(definition: EventDefinition, claims: Path) -> pa.Table | None:
+    """Interim bills of the stays that are an outcome; none where no stay is asked for or the folder has no claims."""
+    types = [name for name in STAY_TYPES if name in definition.label.visit_types]
+    files = open_folder(claims).table_files("claim_line")
+    if not types or not files or definition.index.rule != "fixed_date":
+        return None
+    connection = connect()
+    with engine_errors("looking for interim bills"):
+        return fetch(connection, interim_bills(view_table(connection, "lines", files, SCHEMAS["claim_line"]), types))
+
+
 def _select_and_draw(
     claims: Path, definition: EventDefinition, last_day: int, tasks: SparkTasks | None
 ) -> tuple[pa.Table, SelectionCounts, bool]:
@@ -136,7 +157,7 @@ def _select_and_draw(
     parts: list[pa.Table] = []
     counts: list[SelectionCounts] = []
     hides, limit = False, _ROWS_BEFORE_THINNING
-    select_file = _SelectFile(definition, last_day, sends=tasks is not None)
+    select_file = _SelectFile(definition, last_day, _interim_bills(definition, claims), sends=tasks is not None)
     for more, counts_of_file, hides_unpaid in (map if tasks is None else tasks.run)(
         select_file, patient_files(claims)
     ):

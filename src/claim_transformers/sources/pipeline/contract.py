@@ -111,7 +111,7 @@ class CodeColumns:
     system_of: Callable[[ir.Table], ir.StringValue] | None = None
     systems: tuple[str, ...] = ()
     # Whether codes stay that do not have the form of their system, as far as they are letters and digits: for columns
-    # of which the source is known to hold other codes. They are counted as `W_UNKNOWN_CODE`.
+    # of which the source is known to hold other codes. Those that its list lacks are counted as `W_UNKNOWN_CODE`.
     tolerant: bool = False
 
     def __post_init__(self) -> None:

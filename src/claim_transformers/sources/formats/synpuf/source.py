@@ -7,7 +7,7 @@ raw and canonical columns is `docs/sources/synpuf.md`.
 Three things are particular to these files:
 
 * A claim too long for one row goes on in a second one, `SEGMENT` 2, without dates; it gets those of segment 1.
-* `ICD9_PRCDR_CD_n` mostly holds codes that are no ICD-9 procedures. The column decides the system and they are kept.
+* `ICD9_PRCDR_CD_n` holds diagnoses too. The column decides the system; all are kept, those that doubt it counted.
 * Enrolment is a number of months in a year, see [`_derive_enrollment`].
 """
 
