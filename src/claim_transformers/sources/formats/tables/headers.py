@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from claim_transformers.claims.quality import RowCheck
 from claim_transformers.sources.formats.tables.dates import version_order
 from claim_transformers.sources.formats.tables.expressions import mapped
 from claim_transformers.sources.formats.tables.mapping import HEADER, TableMap
-from claim_transformers.sources.pipeline.contract import StagedTable
+from claim_transformers.sources.pipeline.contract import StagedTable, Versions
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -79,27 +79,39 @@ def check_headers(staged: StagedTable) -> StagedTable:
 
 def count_headers(staged: StagedTable, table: TableMap) -> StagedTable:
     """Headers whose lines are there leave, because they stand on each of them; others are claims of one line."""
-    has_lines: Callable[[ir.Table], ir.BooleanValue] = lambda rows: rows[_HAS_LINES]  # noqa: E731
+    rows, reversal, versions = staged.rows, staged.reversal, staged.versions
+    key = tuple(HEADER + name for name in _on(table).values())
+    if reversal is not None:
+        # What stands on lines is taken back there.
+        own = {name: ibis.ifelse(rows[_HAS_LINES], ibis.null("string"), rows[name]) for name in reversal.measures}
+        rows = rows.mutate(**own)
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         lines = staged.to_canonical(rows)
         return lines.mutate(claim_line_number=lines.claim_line_number.fill_null(1))
 
+    def order(rows: ir.Table) -> ir.Value:
+        assert versions is not None
+        version = versions.order(rows)
+        return ibis.ifelse(rows[_HAS_LINES], ibis.null(version.type()), version)
+
     return replace(
         staged,
         name=f"{staged.name}_header",
+        rows=rows,
         to_canonical=to_canonical,
-        row_key=tuple(HEADER + name for name in _on(table).values()),
+        row_key=key,
         kinds={name: kind for name, kind in staged.kinds.items() if name.startswith(HEADER)},
         checks=(
-            RowCheck("D_HEADER", "what the header says stands on each line of its claim", has_lines),
+            RowCheck(
+                "D_HEADER", "what the header says stands on each line of its claim", lambda rows: rows[_HAS_LINES]
+            ),
             *(check for check in staged.checks if check.reason_code != "R_LINE_NUMBER"),
         ),
-        reversal=None,
-        versions=None,
+        versions=None if versions is None else Versions(key, order),
         warnings=(
             *staged.warnings,
-            RowCheck("W_HEADER_ALONE", "a claim whose lines are not there has one", lambda rows: ~has_lines(rows)),
+            RowCheck("W_HEADER_ALONE", "a claim whose lines are not there has one", lambda rows: ~rows[_HAS_LINES]),
         ),
     )
 
