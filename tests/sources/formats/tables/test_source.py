@@ -235,10 +235,13 @@ def test_a_header_without_lines_is_superseded_and_taken_back_as_lines_are(tmp_pa
     summary = ingest("tables", tmp_path / "mapping.yaml", tmp_path / "out", **shares)
     lines = pq.read_table(summary.out / "claim_line").to_pylist()
     paid = {line["claim_id"]: float(line["paid_amount"]) for line in lines}
-    assert paid == {"1": 11, "2": 20, "6": 30, "7": 40} and len(lines) == 4
+    assert paid == {"1": 11, "2": 20, "6": 30, "7": 40}
+    assert len(lines) == 4
     headers = next(entry for entry in summary.report["files"] if entry["source_file"] == "headers.csv")
-    assert headers["drop_reasons"] == {"D_HEADER": 3, "D_SUPERSEDED": 1} and headers["netted_out"] == 2
-    assert headers["quarantine_reasons"] == {"R_ORPHAN_VOID": 2} and headers["warnings"]["W_HEADER_ALONE"] == 2
+    assert headers["drop_reasons"] == {"D_HEADER": 3, "D_SUPERSEDED": 1}
+    assert headers["netted_out"] == 2
+    assert headers["quarantine_reasons"] == {"R_ORPHAN_VOID": 2}
+    assert headers["warnings"]["W_HEADER_ALONE"] == 2
 
 
 def test_each_code_has_the_system_that_its_own_qualifier_says_and_else_the_date(site) -> None:
