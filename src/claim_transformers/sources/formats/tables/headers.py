@@ -79,12 +79,8 @@ def check_headers(staged: StagedTable) -> StagedTable:
 
 def count_headers(staged: StagedTable, table: TableMap) -> StagedTable:
     """Headers whose lines are there leave, because they stand on each of them; others are claims of one line."""
-    rows, reversal, versions = staged.rows, staged.reversal, staged.versions
+    versions = staged.versions
     key = tuple(HEADER + name for name in _on(table).values())
-    if reversal is not None:
-        # What stands on lines is taken back there.
-        own = {name: ibis.ifelse(rows[_HAS_LINES], ibis.null("string"), rows[name]) for name in reversal.measures}
-        rows = rows.mutate(**own)
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         lines = staged.to_canonical(rows)
@@ -98,7 +94,6 @@ def count_headers(staged: StagedTable, table: TableMap) -> StagedTable:
     return replace(
         staged,
         name=f"{staged.name}_header",
-        rows=rows,
         to_canonical=to_canonical,
         row_key=key,
         kinds={name: kind for name, kind in staged.kinds.items() if name.startswith(HEADER)},

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,8 +68,8 @@ def _stage(connection: Backend, table: TableMap, inputs: Inputs) -> list[StagedT
     joined = map_claims(connection, join_headers(rows, headers, table, kinds), table)
     alone = map_claims(connection, headers_alone(headers, rows, table), table)
     lines = stage_claims(store(table.name, joined, files), files, table)
-    of_headers = count_headers(stage_claims(alone, header_files, table), table)
-    return [check_headers(lines), replace(of_headers, rows=store(name, of_headers.rows, header_files))]
+    of_headers = stage_claims(store(name, alone, header_files), header_files, table)
+    return [check_headers(lines), count_headers(of_headers, table)]
 
 
 def _layout(kinds: Mapping[str, str], optional: Iterable[str]) -> Layout:
