@@ -198,7 +198,7 @@ def test_headers_stand_on_their_lines_and_alone_where_there_is_none(site) -> Non
     lines = {(line["claim_id"], line["claim_line_number"]): line for line in site[1]["claim_line"]}
     assert set(lines) == {("F-1", 1), ("F-1", 2), ("F-3", 1), ("F-4", 1), ("F-6", 1)}
     dropped = reasons(site, "drop_reasons", "headers.tsv")
-    assert dropped == {"D_HEADER": 11}
+    assert dropped == {"D_HEADER": 10, "D_SUPERSEDED": 1}
     assert reasons(site, "warnings", "headers.tsv")["W_HEADER_ALONE"] == 1
     assert lines["F-6", 1]["diagnoses"][0]["code"] == "4019"
     stay = lines["F-1", 2]
@@ -213,13 +213,16 @@ def test_headers_stand_on_their_lines_and_alone_where_there_is_none(site) -> Non
     assert lines["F-1", 1]["revenue_center_code"] == "0120"
 
 
-def test_a_header_without_lines_is_superseded_and_taken_back_as_lines_are(tmp_path: Path) -> None:
-    (tmp_path / "mapping.yaml").write_text(HEADERS_ALONE, encoding="utf-8")
-    _write(tmp_path / "lines.csv", "CLAIM CODE", "1 99213", "7 99213")
+@pytest.mark.parametrize("on", ["{CLAIM: NUMBER}", "{CLAIM: NUMBER, ADJ: ADJ}"])
+def test_a_header_without_lines_is_superseded_and_taken_back_as_lines_are(tmp_path: Path, on: str) -> None:
+    text = HEADERS_ALONE.replace("{CLAIM: NUMBER}", on)
+    latest = "ADJ" if "ADJ:" in on else "header.ADJ"
+    (tmp_path / "mapping.yaml").write_text(text.replace("header.ADJ", latest), encoding="utf-8")
+    _write(tmp_path / "lines.csv", "CLAIM ADJ CODE", "1 2 99213", "7 1 99213")
     _write(
         tmp_path / "headers.csv",
         "NUMBER MEMBER FROM PAID ADJ STATUS",
-        "1 101 2016-01-01 10 1 P",  # Of a claim with lines, with two versions; only its lines are judged.
+        "1 101 2016-01-01 10 1 P",  # Of a claim with lines, which are of the later version.
         "1 101 2016-01-01 11 2 P",
         # Two versions that differ behind the digits that a float keeps.
         "2 101 2016-02-01 10 20160101123045121 P",
@@ -238,7 +241,7 @@ def test_a_header_without_lines_is_superseded_and_taken_back_as_lines_are(tmp_pa
     assert paid == {"1": 11, "2": 20, "6": 30, "7": 40}
     assert len(lines) == 4
     headers = next(entry for entry in summary.report["files"] if entry["source_file"] == "headers.csv")
-    assert headers["drop_reasons"] == {"D_HEADER": 3, "D_SUPERSEDED": 1}
+    assert headers["drop_reasons"] == {"D_HEADER": 2, "D_SUPERSEDED": 2}
     assert headers["netted_out"] == 2
     assert headers["quarantine_reasons"] == {"R_ORPHAN_VOID": 2}
     assert headers["warnings"]["W_HEADER_ALONE"] == 2

@@ -14,7 +14,7 @@ from claim_transformers.claims.quality import RowCheck
 from claim_transformers.sources.formats.tables.dates import version_order
 from claim_transformers.sources.formats.tables.expressions import mapped
 from claim_transformers.sources.formats.tables.mapping import HEADER, TableMap
-from claim_transformers.sources.pipeline.contract import StagedTable, Versions
+from claim_transformers.sources.pipeline.contract import StagedTable
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -77,19 +77,13 @@ def check_headers(staged: StagedTable) -> StagedTable:
     return replace(staged, checks=(alone, *staged.checks))
 
 
-def count_headers(staged: StagedTable, table: TableMap) -> StagedTable:
+def count_headers(staged: StagedTable) -> StagedTable:
     """Headers whose lines are there leave, because they stand on each of them; others are claims of one line."""
-    versions = staged.versions
-    key = tuple(HEADER + name for name in _on(table).values())
+    key = (*staged.claim_key, staged.patient_column)
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         lines = staged.to_canonical(rows)
         return lines.mutate(claim_line_number=lines.claim_line_number.fill_null(1))
-
-    def order(rows: ir.Table) -> ir.Value:
-        assert versions is not None
-        version = versions.order(rows)
-        return ibis.ifelse(rows[_HAS_LINES], ibis.null(version.type()), version)
 
     return replace(
         staged,
@@ -103,7 +97,7 @@ def count_headers(staged: StagedTable, table: TableMap) -> StagedTable:
             ),
             *(check for check in staged.checks if check.reason_code != "R_LINE_NUMBER"),
         ),
-        versions=None if versions is None else Versions(key, order),
+        versions=staged.versions and replace(staged.versions, key=key),
         warnings=(
             *staged.warnings,
             RowCheck("W_HEADER_ALONE", "a claim whose lines are not there has one", lambda rows: ~rows[_HAS_LINES]),
