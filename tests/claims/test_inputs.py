@@ -80,6 +80,13 @@ def test_yaml_that_is_too_much_is_refused_with_its_line(tmp_path: Path, text: st
     assert "P17" not in str(raised.value)
 
 
+def test_yaml_in_another_encoding_is_refused_with_the_one_to_save_it_in(tmp_path: Path) -> None:
+    path = tmp_path / "cohort.yaml"
+    path.write_bytes("title: M\u00fcller".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"^cohort\.yaml: expected UTF-8, found .*: save it as UTF-8$"):
+        read_yaml(path)
+
+
 def test_plain_yaml_is_read_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "cohort.yaml"
     path.write_text("a: {b: [1, {c: x}], d: {b: 2}}\ne: [{b: 1}, {b: 2}]\n")

@@ -74,6 +74,8 @@ def read_yaml(path: Path, *, as_text: bool = False) -> Any:
         return yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader) if as_text else loader)
     except _RefusedError as refusal:
         raise ValueError(f"{path.name}: {refusal}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name}: expected UTF-8, found bytes that are none: save it as UTF-8") from None
     # A date that no calendar has is a ValueError of the parser, and quotes it.
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)

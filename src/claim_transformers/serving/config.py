@@ -230,7 +230,7 @@ def load_config(path: str | Path) -> ServeConfig:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"expected YAML in {path.name}, found text that is none") from error
+        raise ValueError(f"expected YAML in UTF-8 in {path.name}, found text that is none") from error
     try:
         config = msgspec.convert(content, ServeConfig)
     except msgspec.ValidationError as error:

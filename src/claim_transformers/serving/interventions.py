@@ -35,7 +35,7 @@ def read_interventions(path: str | Path | None) -> tuple[Intervention, ...]:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
         return msgspec.convert(content, tuple[Intervention, ...])
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"expected YAML in {file.name}, found text that is none") from error
+        raise ValueError(f"expected YAML in UTF-8 in {file.name}, found text that is none") from error
     except msgspec.ValidationError as error:
         raise ValueError(f"expected rows of reasons and action in {file.name}: {error}") from error
 

@@ -82,7 +82,7 @@ def parse_arguments(*kinds: Any, arguments: Sequence[str] | None = None) -> tupl
             try:
                 content = yaml.safe_load(file)
             except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
-                raise ValueError(f"{given[0]}: expected YAML, found text that is not; correct it") from error
+                raise ValueError(f"{given[0]}: expected YAML in UTF-8, found text that is not; correct it") from error
         if not isinstance(content, dict):
             raise ValueError(f"{given[0]}: expected a mapping of keys, found {type(content).__name__}")
         known = {action.dest for action in parser._actions}

@@ -92,6 +92,24 @@ tables:
     reversals: none
 """
 DIAGNOSES = "DX1 DX2 DX3 DXV1 DXV2 DXV3 ADM OP1 OP1ON"
+HEADERS_ALONE = """
+name: site
+tables:
+  visits:
+    rows: claim_line
+    files: lines.csv
+    dates: YYYY-MM-DD
+    header: {files: headers.csv, on: {CLAIM: NUMBER}}
+    fields:
+      patient_id: header.MEMBER
+      claim_id: CLAIM
+      claim_type: {constant: OP}
+      claim_start_date: header.FROM
+      hcpcs_code: CODE
+      paid_amount: header.PAID
+    versions: {latest: header.ADJ, of: claim}
+    reversals: {column: header.STATUS, in: [V]}
+"""
 HEADER = f"NUMBER MEMBER FORM TOB FROM THRU ADMITTED DISCHARGED PAID_ON DRG {DIAGNOSES} STATUS ADJ"
 STAY = (
     "{n} 101 I 0111 03.02.2016 09.02.2016 03.02.2016 09.02.2016 01.03.2016 291 I5023 4019 E119 B A x R0602 0SRC0J9 "
@@ -180,7 +198,7 @@ def test_headers_stand_on_their_lines_and_alone_where_there_is_none(site) -> Non
     lines = {(line["claim_id"], line["claim_line_number"]): line for line in site[1]["claim_line"]}
     assert set(lines) == {("F-1", 1), ("F-1", 2), ("F-3", 1), ("F-4", 1), ("F-6", 1)}
     dropped = reasons(site, "drop_reasons", "headers.tsv")
-    assert dropped == {"D_HEADER": 11}
+    assert dropped == {"D_HEADER": 10, "D_SUPERSEDED": 1}
     assert reasons(site, "warnings", "headers.tsv")["W_HEADER_ALONE"] == 1
     assert lines["F-6", 1]["diagnoses"][0]["code"] == "4019"
     stay = lines["F-1", 2]
@@ -193,6 +211,40 @@ def test_headers_stand_on_their_lines_and_alone_where_there_is_none(site) -> Non
     assert (stay["admission_date"], stay["discharge_date"]) == (dt.date(2016, 2, 3), dt.date(2016, 2, 9))
     assert (stay["hcpcs_code"], stay["revenue_center_code"], stay["hcpcs_modifiers"]) == ("99223", None, ["25", "TC"])
     assert lines["F-1", 1]["revenue_center_code"] == "0120"
+
+
+@pytest.mark.parametrize("on", ["{CLAIM: NUMBER}", "{CLAIM: NUMBER, ADJ: ADJ}"])
+def test_a_header_without_lines_is_superseded_and_taken_back_as_lines_are(tmp_path: Path, on: str) -> None:
+    text = HEADERS_ALONE.replace("{CLAIM: NUMBER}", on)
+    latest = "ADJ" if "ADJ:" in on else "header.ADJ"
+    (tmp_path / "mapping.yaml").write_text(text.replace("header.ADJ", latest), encoding="utf-8")
+    _write(tmp_path / "lines.csv", "CLAIM ADJ CODE", "1 2 99213", "7 1 99213")
+    _write(
+        tmp_path / "headers.csv",
+        "NUMBER MEMBER FROM PAID ADJ STATUS",
+        "1 101 2016-01-01 10 1 P",  # Of a claim with lines, which are of the later version.
+        "1 101 2016-01-01 11 2 P",
+        # Two versions that differ behind the digits that a float keeps.
+        "2 101 2016-02-01 10 20160101123045121 P",
+        "2 101 2016-02-01 20 20160101123045122 P",
+        "3 101 2016-03-01 30 1 P",
+        "4 101 2016-03-01 30 1 V",  # Takes the claim before it back.
+        "5 102 2016-04-01 30 1 V",
+        "6 102 2016-05-01 30 1 P",
+        "7 102 2016-06-01 40 1 P",
+        "8 102 2016-06-01 40 1 V",  # Would take back a claim with lines, which stay.
+    )
+    shares = {"max_quarantine_share": 1, "max_reason_share": 1, "progress": False, "threads": 1}
+    summary = ingest("tables", tmp_path / "mapping.yaml", tmp_path / "out", **shares)
+    lines = pq.read_table(summary.out / "claim_line").to_pylist()
+    paid = {line["claim_id"]: float(line["paid_amount"]) for line in lines}
+    assert paid == {"1": 11, "2": 20, "6": 30, "7": 40}
+    assert len(lines) == 4
+    headers = next(entry for entry in summary.report["files"] if entry["source_file"] == "headers.csv")
+    assert headers["drop_reasons"] == {"D_HEADER": 2, "D_SUPERSEDED": 2}
+    assert headers["netted_out"] == 2
+    assert headers["quarantine_reasons"] == {"R_ORPHAN_VOID": 2}
+    assert headers["warnings"]["W_HEADER_ALONE"] == 2
 
 
 def test_each_code_has_the_system_that_its_own_qualifier_says_and_else_the_date(site) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -77,9 +77,9 @@ def check_headers(staged: StagedTable) -> StagedTable:
     return replace(staged, checks=(alone, *staged.checks))
 
 
-def count_headers(staged: StagedTable, table: TableMap) -> StagedTable:
+def count_headers(staged: StagedTable) -> StagedTable:
     """Headers whose lines are there leave, because they stand on each of them; others are claims of one line."""
-    has_lines: Callable[[ir.Table], ir.BooleanValue] = lambda rows: rows[_HAS_LINES]  # noqa: E731
+    key = (*staged.claim_key, staged.patient_column)
 
     def to_canonical(rows: ir.Table) -> ir.Table:
         lines = staged.to_canonical(rows)
@@ -89,17 +89,18 @@ def count_headers(staged: StagedTable, table: TableMap) -> StagedTable:
         staged,
         name=f"{staged.name}_header",
         to_canonical=to_canonical,
-        row_key=tuple(HEADER + name for name in _on(table).values()),
+        row_key=key,
         kinds={name: kind for name, kind in staged.kinds.items() if name.startswith(HEADER)},
         checks=(
-            RowCheck("D_HEADER", "what the header says stands on each line of its claim", has_lines),
+            RowCheck(
+                "D_HEADER", "what the header says stands on each line of its claim", lambda rows: rows[_HAS_LINES]
+            ),
             *(check for check in staged.checks if check.reason_code != "R_LINE_NUMBER"),
         ),
-        reversal=None,
-        versions=None,
+        versions=staged.versions and replace(staged.versions, key=key),
         warnings=(
             *staged.warnings,
-            RowCheck("W_HEADER_ALONE", "a claim whose lines are not there has one", lambda rows: ~has_lines(rows)),
+            RowCheck("W_HEADER_ALONE", "a claim whose lines are not there has one", lambda rows: ~rows[_HAS_LINES]),
         ),
     )
 

@@ -69,7 +69,7 @@ def _stage(connection: Backend, table: TableMap, inputs: Inputs) -> list[StagedT
     alone = map_claims(connection, headers_alone(headers, rows, table), table)
     lines = stage_claims(store(table.name, joined, files), files, table)
     of_headers = stage_claims(store(name, alone, header_files), header_files, table)
-    return [check_headers(lines), count_headers(of_headers, table)]
+    return [check_headers(lines), count_headers(of_headers)]
 
 
 def _layout(kinds: Mapping[str, str], optional: Iterable[str]) -> Layout:
