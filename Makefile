@@ -75,7 +75,8 @@ unit: $(VENV)/.dev
 test-slow: $(VENV)/.dev  ## The tests that `make test` leaves out: more sources through every relation, kills, whole real files.
 	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
-# FUZZ_SECONDS says for how long, FUZZ_SEED where to begin: relations of every source and tables of dirt, see its file.
+# FUZZ_SECONDS says for how long, though the first seed goes through every source asked for (FUZZ="dirty tuva"); FUZZ_SEED
+# where to begin: relations of every source and tables of dirt, see its file.
 fuzz: $(VENV)/.dev  ## Random claims and random dirt through every source, for FUZZ_SECONDS (600).
 	PYTHONPATH=tests $(BIN)/python tests/invariants/fuzz.py $(FUZZ)
 
