@@ -12,7 +12,7 @@ from statistics import median
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "claim_transformers"
-MOST_LINES, MOST_CODE = 71_145, 48_750
+MOST_LINES, MOST_CODE = 71_250, 48_850
 KINDS = ("lines", "code", "docstring", "comment", "blank")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 

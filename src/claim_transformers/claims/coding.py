@@ -184,17 +184,15 @@ def _doubts(system: str, codes: pa.Array) -> pa.Array:
     """`W_...` of codes that the list of the system does not hold, and of those that another list holds too."""
     listed = listed_codes(system)
     other = listed_codes(_CONFUSED[system]) or () if system in _CONFUSED else ()
-    doubts = [
-        None
-        if code is None
-        else _W_UNKNOWN_CODE
-        if not listed or f"{system}/{code}" not in listed
-        else _W_AMBIGUOUS_CODE
-        if f"{_CONFUSED.get(system)}/{code}" in other
-        else None
-        for code in codes.to_pylist()
-    ]
-    return pa.array(doubts, pa.string())
+
+    def doubt(code: str | None) -> str | None:
+        if code is None:
+            return None
+        if not listed or f"{system}/{code}" not in listed:
+            return _W_UNKNOWN_CODE
+        return _W_AMBIGUOUS_CODE if f"{_CONFUSED.get(system)}/{code}" in other else None
+
+    return pa.array(map(doubt, codes.to_pylist()), pa.string())
 
 
 def _weigh(reasons: pa.Array, occurrences: pa.Array) -> Counter[str]:
