@@ -79,8 +79,7 @@ def compact_date(text: ir.StringValue, date_format: str) -> ir.StringValue:
 def version_order(text: ir.StringValue, date_format: str) -> ir.Value:
     """What the later of two versions has more of, a number or with a format a date and its time; null of neither."""
     if not date_format:
-        # Numbers of claims and times of day run together have more digits than a float keeps apart.
-        return text.try_cast("decimal(38, 6)")
+        return text.try_cast("decimal(38, 6)")  # Times run together have more digits than a float.
     compact = compact_date(text, date_format)
     day = parse_date(compact, "YYYYMMDD")
     if not date_format.endswith(TIME):

@@ -92,9 +92,7 @@ def count_headers(staged: StagedTable) -> StagedTable:
         row_key=key,
         kinds={name: kind for name, kind in staged.kinds.items() if name.startswith(HEADER)},
         checks=(
-            RowCheck(
-                "D_HEADER", "what the header says stands on each line of its claim", lambda rows: rows[_HAS_LINES]
-            ),
+            RowCheck("D_HEADER", "what it says stands on each line of its claim", lambda rows: rows[_HAS_LINES]),
             *(check for check in staged.checks if check.reason_code != "R_LINE_NUMBER"),
         ),
         versions=staged.versions and replace(staged.versions, key=key),

@@ -15,12 +15,7 @@ from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tables.claims import map_claims, stage_claims
 from claim_transformers.sources.formats.tables.eligibility import map_eligibility, stage_people
 from claim_transformers.sources.formats.tables.expressions import kinds_of
-from claim_transformers.sources.formats.tables.headers import (
-    check_headers,
-    count_headers,
-    headers_alone,
-    join_headers,
-)
+from claim_transformers.sources.formats.tables.headers import check_headers, count_headers, headers_alone, join_headers
 from claim_transformers.sources.formats.tables.inputs import Inputs
 from claim_transformers.sources.formats.tables.mapping import HEADER, TableMap, read_mapping
 from claim_transformers.sources.pipeline.contract import RawFile, RawLocation, StagedSource, StagedTable, are_few
