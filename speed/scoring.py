@@ -17,8 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ AT = dt.date(2025, 6, 1)
 NUM_CODES = 5000
 LOOP_BATCH = 64
 GATE = 5.0  # in bfloat16
-PRECISIONS = ("float32", "bfloat16") if HAS_BF16 else ("float32",)
+PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16") if HAS_BF16 else ("float32",)
 _EPOCH = dt.date(1970, 1, 1)
 _ROWS_PER_FILE = 20_000
 
@@ -149,8 +150,7 @@ def measure_ratios(number: int, rounds: int) -> bool:
         "loop": lambda _: padded_loop(model, tokenizer, encoded),
         "loop, padding computed": lambda _: padded_loop(model, tokenizer, encoded, output_hidden_states=True),
     }
-    for name, scorer in scorers.items():
-        work[f"ours {name}"] = lambda _, scorer=scorer: scorer.score(members, AT)
+    work |= {f"ours {name}": partial(lambda scorer, _: scorer.score(members, AT), of) for name, of in scorers.items()}
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds):
         for name, call in work.items():

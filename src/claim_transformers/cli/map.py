@@ -31,4 +31,5 @@ def propose(
         sys.stdout.write(text)
     else:
         write_file(out, text)
-        typer.echo(f"{text.count('DECIDE')} times DECIDE in {out}: read it, decide, then ingest tables {out} OUT")
+        times = sum("DECIDE" in line.partition("#")[0] for line in text.splitlines())
+        typer.echo(f"{times} times DECIDE in {out}: read it, decide, then ingest tables {out} OUT")

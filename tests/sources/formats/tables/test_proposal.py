@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from claim_transformers.cli import app
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.sources.formats.tables.forms import profile
-from claim_transformers.sources.formats.tables.guesses import guess_fields
+from claim_transformers.sources.formats.tables.guesses import guess_fields, kind_of_rows
 from claim_transformers.sources.formats.tables.mapping import read_mapping
 from claim_transformers.sources.formats.tables.proposal import propose_mapping
 from claim_transformers.sources.formats.tables.samples import Sample
@@ -155,6 +155,9 @@ def test_the_command_writes_a_proposal_and_never_over_a_decision(folder: Path) -
     out = folder / "proposal.yaml"
     result = CliRunner().invoke(app, ["map", str(folder / "mem*.tsv"), "--out", str(out), "--rows", "15"])
     assert result.exit_code == 0, result.output
+    with pytest.raises(ClaimDataError, match="E_DECIDE: expected a decision at 3 places"):
+        read_mapping(out)
+    assert "3 times DECIDE in" in result.output
     assert "files: members.tsv" in out.read_text(encoding="utf-8")
     assert "15 rows were looked at" in out.read_text(encoding="utf-8")
     again = CliRunner().invoke(app, ["map", str(folder / "members.tsv"), "--out", str(out)])
@@ -183,3 +186,63 @@ def test_a_file_without_names_is_refused_before_its_values_are_taken_for_some(tm
     with pytest.raises(ClaimDataError, match=r"E_COLUMN: expected names in the first line of bare.csv") as caught:
         propose_mapping(["bare.csv"], folder=tmp_path)
     assert "E11" not in str(caught.value)
+
+
+def test_the_end_of_a_service_and_the_drugs_of_fills_are_told_by_their_names() -> None:
+    days = [f"{n % 28 + 1:02d}/01/2020" for n in range(60)]
+    claims = {
+        "MEMBER_ID": [f"M{n % 9}" for n in range(60)],
+        "CLAIM_NUM": [f"C{n}" for n in range(60)],
+        "SVC_FROM_DT": days,
+        "SVC_TO_DT": days,
+        "DX1": ["E11.9", "I10"] * 30,
+        "TOB": [""] * 60,
+    }
+    fills = {
+        "MEMBER_ID": claims["MEMBER_ID"],
+        "RX_NUM": [f"R{n:06d}" for n in range(60)],  # of the form of a diagnosis
+        "FILL_DT": days,
+        "NDC": ["00093-0145-05", "0093-0145-05"] * 30,
+    }
+    samples = [
+        Sample(
+            name, (f"{name}.csv",), "", tuple(profile(column, pa.array(values)) for column, values in table.items())
+        )
+        for name, table in (("claims", claims), ("fills", fills))
+    ]
+    assert [kind_of_rows(sample) for sample in samples] == ["claim_line", "rx_claim"]
+    found = {guess.field: guess.columns for guess in guess_fields(samples[0], "claim_line", ())}
+    assert found["claim_start_date"] == ("SVC_FROM_DT",)
+    assert found["claim_end_date"] == ("SVC_TO_DT",)
+    assert "claim_line_start_date" not in found
+
+
+def test_a_type_of_bill_that_no_row_has_tells_no_type_of_claim(tmp_path: Path) -> None:
+    rows = "".join(f"M{n % 7},C{n},2020-01-02,I10,,11\n" for n in range(40))
+    for bill, wanted in (("", "DECIDE"), ("131", "by_bill_type")):
+        text = "MEMBER_ID,CLAIM_NUM,SVC_DT,DX1,TOB,POS\n" + rows.replace(",,", f",{bill},")
+        (tmp_path / "claims.csv").write_text(text, encoding="utf-8")
+        assert f"claim_type: {{constant: {wanted}}}" in propose_mapping(["claims.csv"], folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "wanted"),
+    [
+        ("claim_line", "SVCDATE TSVCDAT", {"claim_start_date": "SVCDATE", "claim_end_date": "TSVCDAT"}),
+        ("claim_line", "FST_DT LST_DT", {"claim_start_date": "FST_DT", "claim_end_date": "LST_DT"}),
+        ("claim_line", "Service From Date/Service To Date",
+         {"claim_start_date": "Service From Date", "claim_end_date": "Service To Date"}),
+        ("claim_line", "serviceDate serviceEndDate",
+         {"claim_start_date": "serviceDate", "claim_end_date": "serviceEndDate"}),
+        ("claim_line", "PAY NETPAY COPAY", {"allowed_amount": "PAY", "paid_amount": "NETPAY"}),
+        ("rx_claim", "PAY NETPAY COPAY", {"allowed_amount": "PAY", "paid_amount": "NETPAY"}),
+        ("rx_claim", "STD_COST COPAY PATIENT_PAID", {"allowed_amount": "STD_COST"}),
+        ("claim_line", "MEMBER_PAID_AMT BENEFIT_PAID", {"paid_amount": "BENEFIT_PAID"}),
+    ],
+)  # fmt: skip
+def test_ends_are_no_starts_and_what_a_patient_owes_is_not_paid(kind: str, names: str, wanted: dict[str, str]) -> None:
+    of_dates = any("date" in field for field in wanted)
+    values = ["2021-03-14", "2021-03-15"] * 30 if of_dates else ["12.50", "7.00"] * 30
+    columns = names.split("/") if "/" in names else names.split()
+    sample = Sample("t", ("t.csv",), "", tuple(profile(name, pa.array(values)) for name in columns))
+    assert {guess.field: guess.columns[0] for guess in guess_fields(sample, kind, ())} == wanted

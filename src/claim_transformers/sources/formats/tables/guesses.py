@@ -42,6 +42,11 @@ class Guess:
 
 DATE = "date"
 _AMOUNT, _DATE = ("amount",), (DATE,)
+_END = r"(thru|through|end|last|^lst|stop|(^|_)to(_|d|$)|^tsvc)"
+_NO_END = rf"^(?!.*{_END}).*"
+# What a patient owes is no part of what was paid for one.
+_PAID = _Rule(r"^(?!.*(co_?pay|coins|deduct|patient|ptnt|pat_|mem|mbr|bene(?!fit))).*(paid|pmt|pay)", _AMOUNT)
+_ALLOWED = r"(allow|alow|^pay$|^totpay"
 _PATIENT = _Rule(
     r"(enroll?(ee)?|mem(b(e?r)?)?|mbr|pat(ient)?|bene(ficiary)?|person|subscr(iber)?|insured)"
     r"_?(id|no|num|number|nbr|key|sk)?$"
@@ -50,17 +55,17 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
     "claim_line": {
         "diagnoses": _Rule(r"^(i?cd)?_?(dx|diag|dgns|dgn|icd(9|10)?_?d)", ("icd10", "icd9")),
         "procedures": _Rule(r"(prcdr|surg|icd.*pro?c|^op\d|pcs|^proc_?code_?\d)", ("icd10pcs", "icd9pcs")),
-        "hcpcs_code": _Rule(r"(hcpcs?|cpt|^proc(_?1|_?cd|edure)?$|proc.*code$)", ("hcpcs",)),
+        "hcpcs_code": _Rule(r"(hcpcs?|cpt|^proc(_?1|_?cde?|edure)?$|proc.*code$)", ("hcpcs",)),
         "hcpcs_modifiers": _Rule(r"(^|_)(mdfr|modifier|mod|procmod)", ("modifier",)),
         "patient_id": _PATIENT,
         "claim_id": _Rule(r"(cl(ai)?m|msclm)_?(id|no|num|number|nbr|key|control.*)?$"),
         "claim_line_number": _Rule(r"(line|ln|seq)_?(no|num|number|nbr|seq)?$", ("number",)),
         "admission_date": _Rule(r"adm", _DATE),
         "discharge_date": _Rule(r"^(dis|dsch|dschrg)", _DATE),
-        "claim_start_date": _Rule(r"(from|beg|start|first|svc|serv|dos)", _DATE),
-        "claim_end_date": _Rule(r"(thru|through|end|last|^to)", _DATE),
-        "claim_line_start_date": _Rule(r"(svc|serv|line).*(d(a)?te?|beg|from)|^dos", _DATE),
-        "claim_line_end_date": _Rule(r"(svc|serv|line).*(end|thru|to)", _DATE),
+        "claim_start_date": _Rule(_NO_END + r"(from|beg|start|first|^fst|svc|serv|dos)", _DATE),
+        "claim_end_date": _Rule(_END, _DATE),
+        "claim_line_start_date": _Rule(_NO_END + r"((svc|serv|line).*(d(a)?te?|beg|from)|^dos)", _DATE),
+        "claim_line_end_date": _Rule(r"(svc|serv|line).*" + _END, _DATE),
         "paid_date": _Rule(r"(pd|paid|pay|adjud|proces)", _DATE),
         "bill_type_code": _Rule(r"(bill|tob)", ("bill_type",)),
         "drg_code": _Rule(r"drg", ("drg",)),
@@ -69,8 +74,8 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "discharge_disposition_code": _Rule(r"(dstat|disch.*st|stus|dispos)", ("disposition",)),
         "rendering_npi": _Rule(r"(rend|prov|perf|phys|npi)", ("npi",)),
         "service_unit_quantity": _Rule(r"(qty|unit|quant)", ("number",)),
-        "allowed_amount": _Rule(r"(allow|alow|^pay$|^totpay)", _AMOUNT),
-        "paid_amount": _Rule(r"(paid|pmt|netpay|pay)", _AMOUNT),
+        "allowed_amount": _Rule(_ALLOWED + ")", _AMOUNT),
+        "paid_amount": _PAID,
         "charge_amount": _Rule(r"(chrg|charg|bill(ed)?|sbmt)", _AMOUNT),
     },
     "rx_claim": {
@@ -83,12 +88,12 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "days_supply": _Rule(r"(day|supp)", ("number",)),
         "quantity": _Rule(r"(qty|quant)", ("number",)),
         "refills": _Rule(r"refill", ("number",)),
-        "allowed_amount": _Rule(r"(allow|alow|cst|cost)", _AMOUNT),
-        "paid_amount": _Rule(r"(paid|pmt|pay)", _AMOUNT),
+        "allowed_amount": _Rule(_ALLOWED + "|cst|cost)", _AMOUNT),
+        "paid_amount": _PAID,
     },
     "eligibility": {
         "patient_id": _PATIENT,
-        "gender": _Rule(r"(sex|gender|gndr)", ("sex_word", "sex_digit")),
+        "gender": _Rule(r"(sex|gender|gndr|^gdr)", ("sex_word", "sex_digit")),
         "birth_date": _Rule(r"(dob|birth|brth)", (DATE, "year")),
         "death_date": _Rule(r"(dod|death|dth|deceas)", _DATE),
         "enrollment_start_date": _Rule(r"(dtstart|start|eff|beg|from)", _DATE),
@@ -114,14 +119,17 @@ VERSION_COLUMN = re.compile(r"(adj|version|revers|void|replac)", re.IGNORECASE)
 def kind_of_rows(sample: Sample) -> str:
     """What the rows of a table are: drugs, claims or people; empty if they look like none of them."""
     sure = {
-        kind: {guess.field for guess in guess_fields(sample, kind, ()) if guess.form and guess.confidence >= 0.5}
+        kind: {
+            one.field: one.confidence for one in guess_fields(sample, kind, ()) if one.form and one.confidence >= 0.5
+        }
         for kind in _RULES
     }
-    if "ndc_code" in sure["rx_claim"] and "diagnoses" not in sure["claim_line"]:
+    # Drugs that are given stand beside diagnoses; numbers of fills can look like codes of one, but are not named so.
+    if sure["rx_claim"].get("ndc_code", 0) > sure["claim_line"].get("diagnoses", 0):
         return "rx_claim"
-    if {"diagnoses", "hcpcs_code", "drg_code", "revenue_center_code"} & sure["claim_line"]:
+    if {"diagnoses", "hcpcs_code", "drg_code", "revenue_center_code"} & sure["claim_line"].keys():
         return "claim_line"
-    if {"birth_date", "gender", "enrollment_start_date"} & sure["eligibility"]:
+    if {"birth_date", "gender", "enrollment_start_date"} & sure["eligibility"].keys():
         return "eligibility"
     return ""
 
@@ -160,8 +168,8 @@ def _judge(field: str, rule: _Rule, column: Profile, sample: Sample, others: Seq
             return None
         shared = tuple(other.name for other in others if other is not sample and _is_shared(column, other))
         share = 0.5 + 0.5 * bool(shared) if field == "patient_id" else min(1.0, 0.4 + column.distinct / column.filled)
-    # Few forms are of one system alone.
-    is_telling = form in ("icd10", "ndc") and column.filled >= 20 and not is_named
+    # Few forms are of one system alone, and codes are said again: what differs in every row is a number of something.
+    is_telling = form in ("icd10", "ndc") and column.filled >= max(20, 2 * column.distinct) and not is_named
     confidence = 0.5 * is_named + 0.5 * share * (is_named or is_telling or 0.0)
     if not column.filled:
         confidence = 0.4 * is_named

@@ -131,7 +131,7 @@ def _fields(
     found = {guess.field for guess in guesses}
     yield from ([f"{field}: {DECIDE}  # no column looks like it"] for field in _NEEDED[kind] if field not in found)
     if kind == "claim_line":
-        yield [_claim_type(sample, found, taken)]
+        yield [_claim_type(sample, {guess.field for guess in guesses if guess.seen.filled}, taken)]
     for guess in guesses:
         if guess.field in ("diagnoses", "procedures"):
             yield _codes(sample, guess, taken)
