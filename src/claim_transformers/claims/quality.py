@@ -113,18 +113,24 @@ def check_life(service_date: Callable[[ir.Table], ir.DateValue]) -> tuple[RowChe
     )
 
 
-def warn_amount(paid: str, allowed: str | None = None, *, share: str | None = None) -> RowCheck:
-    """`W_AMOUNT`: the amount is negative, also without the share of somebody else, or more was paid than allowed."""
+def warn_amount(*pairs: tuple[str, str | None]) -> RowCheck:
+    """`W_AMOUNT`: an amount, the first of a pair, is negative or above the second, of which it is a part."""
 
     def fails(rows: ir.Table) -> ir.BooleanValue:
-        amount = parse_amount(rows[paid])
-        # Null must not hide a negative amount behind an unknown allowed one.
-        negative = (amount < 0).fill_null(False)
-        if share is not None:
-            negative = negative | (parse_amount(rows[share]) > amount).fill_null(False)
-        return negative if allowed is None else negative | (amount > parse_amount(rows[allowed])).fill_null(False)
+        nothing = ibis.null("string")
+        entries = [
+            ibis.struct({"part": rows[part], "whole": nothing if whole is None else rows[whole]})
+            for part, whole in pairs
+        ]
+        return any_of(entries, _is_odd)
 
     return RowCheck("W_AMOUNT", "a negative amount, or more paid than allowed", fails)
+
+
+def _is_odd(pair: ir.StructValue) -> ir.BooleanValue:
+    part = parse_amount(pair["part"])
+    # Null must not hide a negative amount behind an unknown whole one.
+    return (part < 0).fill_null(False) | (part > parse_amount(pair["whole"])).fill_null(False)
 
 
 def fix_amount(*columns: str) -> RowCheck:

@@ -176,6 +176,17 @@ def quarantined(ingested: IngestSummary) -> Rows:
     return [row for path in (ingested.out / "quarantine").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
 
 
+def test_a_fill_of_which_the_patient_paid_more_than_it_cost_has_a_warning(tmp_path: Path) -> None:
+    (line,) = CASES["compound"]["item"]
+    paid = {"category": coded(f"{CARIN}CodeSystem/C4BBAdjudication", "paidbypatient"), "amount": {"value": 50.26}}
+    overpaid = line | {"adjudication": [line["adjudication"][0], paid]}
+    fills = [payer_eob(name, kind="pharmacy", item=[one]) for name, one in (("fair", line), ("dear", overpaid))]
+    write_lines(tmp_path / "ExplanationOfBenefit.ndjson", fills)
+    summary = ingest("fhir-eob", tmp_path, tmp_path / "out", progress=False, **ANY_SHARE)
+    (entry,) = summary.report["files"]
+    assert (entry["rows_out"], entry["warnings"]["W_AMOUNT"]) == (2, 1)
+
+
 def test_nothing_is_lost(ingested: IngestSummary) -> None:
     entries = ingested.report["files"]
     gone = ("quarantined", "dropped", "netted_out")

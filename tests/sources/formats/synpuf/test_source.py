@@ -246,6 +246,17 @@ def test_denied_lines_leave_a_carrier_claim_and_a_claim_of_denied_lines_is_dropp
     assert summary.report["denials"] == {"carrier": [f"LINE_PRCSG_IND_CD_{number}" for number in range(1, 14)]}
 
 
+def test_the_amounts_of_every_line_of_a_carrier_claim_are_looked_at(tmp_path: Path) -> None:
+    claims = [
+        carrier(claim="K1"),
+        carrier(claim="K2", LINE_NCH_PMT_AMT_3="90.00", LINE_ALOWD_CHRG_AMT_3="80.00"),
+        carrier(claim="K3", LINE_NCH_PMT_AMT_1="-1.00", LINE_NCH_PMT_AMT_3="?"),
+    ]
+    summary = ingest("synpuf", write_synpuf(tmp_path / "raw", carriers=claims), tmp_path / "out", progress=False)
+    (entry,) = summary.report["files"]
+    assert (entry["rows_out"], entry["warnings"], entry["fixes"]) == (3, {"W_AMOUNT": 2}, {"F_AMOUNT_NULL": 1})
+
+
 def _report(raw: Path, out: Path, table: str) -> Row:
     shares = {"max_quarantine_share": 1.0, "max_reason_share": 1.0}
     entries = ingest("synpuf", raw, out, progress=False, threads=1, **shares).report["files"]

@@ -102,7 +102,7 @@ def stage_headers(
         ),
         versions=Versions((PATIENT, CLAIM, ADJUSTMENT), version_order),
         warnings=(
-            warn_amount("CLM_PMT_AMT"),
+            warn_amount(("CLM_PMT_AMT", None)),
             fix_amount("CLM_PMT_AMT", "CLM_MDCR_INSTNL_TOT_CHRG_AMT"),
             fix_dates(("CLM_EFCTV_DT", "CLM_IDR_LD_DT"), DATES),
             warn_code_version(qualifiers, *diagnoses),

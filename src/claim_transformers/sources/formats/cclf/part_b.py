@@ -67,7 +67,7 @@ def stage_part_b(
     has_diagnoses = ICD in layout.names
     codes = [CodeColumns(("CLM_LINE_HCPCS_CD",), "HCPCS"), CodeColumns(("CLM_POS_CD",), "POS")]
     warnings = [
-        warn_amount(_PAID, _ALLOWED),
+        warn_amount((_PAID, _ALLOWED)),
         fix_amount(_PAID, _ALLOWED),
         fix_dates((*_DATES_OF_LINE, "CLM_EFCTV_DT", "CLM_IDR_LD_DT"), DATES),
     ]

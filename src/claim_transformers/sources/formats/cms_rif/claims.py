@@ -193,7 +193,8 @@ def _warnings(layout: FileLayout) -> tuple[RowCheck, ...]:
     found = []
     if paid:
         share = next(iter(layout.find("paid_amount.patient_share")), None)
-        found = [warn_amount(paid[0], next(iter(allowed), None), share=share), fix_amount(*_amount_columns(layout))]
+        pairs = [(paid[0], next(iter(allowed), None)), *([(share, paid[0])] if share else [])]
+        found = [warn_amount(*pairs), fix_amount(*_amount_columns(layout))]
     fields = (*_OPTIONAL_DATES, "paid_date", "procedures.date")
     if secondary := [day_of(name) for field in fields for name in layout.find(field)]:
         found.append(fix_dates(secondary, DATES))

@@ -86,7 +86,7 @@ def stage_claim_lines(rows: ir.Table, files: Sequence[RawFile], widths: Mapping[
         versions=_versions(),
         warnings=(
             *_LINES.checks(("W_",)),
-            warn_amount("paid_amount", "allowed_amount"),
+            warn_amount(("paid_amount", "allowed_amount"), ("paid_of_claim", None)),
             fix_amount("paid_amount", "allowed_amount", "charge_amount", "paid_of_claim", "charge_of_claim"),
             fix_dates(("admission", "discharge", "line_start", "line_end", "paid", *names["procedure_date"]), DATES),
             _fix_truncated(),
@@ -115,7 +115,7 @@ def stage_drug_events(rows: ir.Table, files: Sequence[RawFile], widths: Mapping[
         versions=_versions(),
         warnings=(
             *_DRUGS.checks(("W_",)),
-            warn_amount("plan_paid", "cost"),
+            warn_amount(("plan_paid", "cost"), ("patient_share", "cost"), ("cost", None)),
             fix_amount("plan_paid", "cost", "patient_share"),
             fix_dates(("paid",), DATES),
             _fix_truncated(),

@@ -84,7 +84,10 @@ def stage_costs(
             RowCheck("R_CURRENCY", "an amount in another currency than US dollars", _is_foreign),
         ),
         code_columns=(CodeColumns(("revenue_code_source_value",), "REV"), CodeColumns(("drg_source_value",), "DRG")),
-        warnings=(warn_amount("total_paid", "amount_allowed"), fix_amount(*_AMOUNTS)),
+        warnings=(
+            warn_amount(("total_paid", "amount_allowed"), ("paid_by_payer", "amount_allowed")),
+            fix_amount(*_AMOUNTS),
+        ),
     )
 
 

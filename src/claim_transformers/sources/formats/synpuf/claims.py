@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,8 @@ _CARRIER_DIAGNOSES, _LINE_DIAGNOSES, _CARRIER_HCPCS = (
     _CARRIER.series(stem) for stem in ("ICD9_DGNS_CD", "LINE_ICD9_DGNS_CD", "HCPCS_CD")
 )
 
+_CARRIER_AMOUNTS = _CARRIER.series("LINE_NCH_PMT_AMT"), _CARRIER.series("LINE_ALOWD_CHRG_AMT")
+
 
 def _segment(rows: ir.Table) -> ir.NumericValue:
     return parse_number(rows.SEGMENT, "int32", within=(1, 99))
@@ -112,7 +115,7 @@ def stage_institutional(
         CodeColumns(_PROCEDURES, "ICD9PCS", tolerant=True),
         CodeColumns(_HCPCS, "HCPCS"),
     ]
-    warnings = [warn_amount("CLM_PMT_AMT"), fix_amount("CLM_PMT_AMT"), warn_diagnosis_gap(_DIAGNOSES)]
+    warnings = [warn_amount(("CLM_PMT_AMT", None)), fix_amount("CLM_PMT_AMT"), warn_diagnosis_gap(_DIAGNOSES)]
     if is_inpatient:
         admitted, discharged = "CLAIM_CLM_ADMSN_DT", "CLAIM_NCH_BENE_DSCHRG_DT"
         checks += (
@@ -229,10 +232,11 @@ def stage_carrier(
         reversal=Reversal(
             _facts(_CARRIER),
             ("CLM_ID",),
-            tuple(name for stem in ("LINE_NCH_PMT_AMT", "LINE_ALOWD_CHRG_AMT") for name in _CARRIER.series(stem)),
+            tuple(itertools.chain(*_CARRIER_AMOUNTS)),
         ),
         warnings=(
-            warn_amount("LINE_NCH_PMT_AMT_1", "LINE_ALOWD_CHRG_AMT_1"),
+            warn_amount(*zip(*_CARRIER_AMOUNTS, strict=True)),
+            fix_amount(*itertools.chain(*_CARRIER_AMOUNTS)),
             warn_diagnosis_gap(_CARRIER_DIAGNOSES),
             RowCheck(
                 "F_DENIED_LINE",
@@ -344,5 +348,8 @@ def stage_prescriptions(connection: Backend, paths: Sequence[Path], scratch: Pat
             ("TOT_RX_CST_AMT", "PTNT_PAY_AMT"),
             ("QTY_DSPNSD_NUM", "DAYS_SUPLY_NUM"),
         ),
-        warnings=(warn_amount("TOT_RX_CST_AMT", share="PTNT_PAY_AMT"), fix_amount("TOT_RX_CST_AMT", "PTNT_PAY_AMT")),
+        warnings=(
+            warn_amount(("PTNT_PAY_AMT", "TOT_RX_CST_AMT"), ("TOT_RX_CST_AMT", None)),
+            fix_amount("TOT_RX_CST_AMT", "PTNT_PAY_AMT"),
+        ),
     )

@@ -9,7 +9,15 @@ import ibis
 
 from claim_transformers.claims.engine import materialize
 from claim_transformers.claims.fields import clean_id, clean_word, parse_amount, parse_date, parse_number
-from claim_transformers.claims.quality import RowCheck, check_date, check_id, check_order, fix_amount, fix_dates
+from claim_transformers.claims.quality import (
+    RowCheck,
+    check_date,
+    check_id,
+    check_order,
+    fix_amount,
+    fix_dates,
+    warn_amount,
+)
 from claim_transformers.sources.formats.synthea.people import LAYOUTS
 from claim_transformers.sources.pipeline.contract import CodeColumns, RawFile, StagedTable
 from claim_transformers.sources.pipeline.lines import list_diagnoses, list_procedures
@@ -130,6 +138,7 @@ def stage_encounters(rows: ir.Table, files: Sequence[RawFile], *, has_charges: b
         ),
         warnings=(
             fix_dates(("STOP",), VISIT_DATES),
+            warn_amount(("PAYER_COVERAGE", "TOTAL_CLAIM_COST"), ("TOTAL_CLAIM_COST", None)),
             fix_amount("TOTAL_CLAIM_COST", "PAYER_COVERAGE"),
             RowCheck(
                 "W_CLAIM_TYPE",
@@ -179,7 +188,10 @@ def stage_medications(rows: ir.Table, files: Sequence[RawFile], *, has_charges: 
             **({} if has_charges else {"charge_amount": parse_amount(rows.TOTALCOST)}),
         }
 
-    warnings = (fix_amount("PAYER_COVERAGE", "TOTALCOST"),)
+    warnings = (
+        warn_amount(("PAYER_COVERAGE", "TOTALCOST"), ("TOTALCOST", None)),
+        fix_amount("PAYER_COVERAGE", "TOTALCOST"),
+    )
     codes = CodeColumns(("CODE",), _RXNORM)
     return _staged("medications", rows, files, None, columns_of, checks=(_HAS_CODE,), codes=codes, warnings=warnings)
 
@@ -202,7 +214,8 @@ def stage_transactions(rows: ir.Table, files: Sequence[RawFile], encounters: ir.
             "charge_amount": parse_amount(rows.AMOUNT),
         }
 
-    return _staged("claims_transactions", rows, files, encounters, columns_of, warnings=(fix_amount("AMOUNT"),))
+    warnings = (warn_amount(("AMOUNT", None)), fix_amount("AMOUNT"))
+    return _staged("claims_transactions", rows, files, encounters, columns_of, warnings=warnings)
 
 
 def _own_drug_claims(rows: ir.Table) -> ir.Table:

@@ -222,7 +222,7 @@ def _warnings(table: TableMap) -> tuple[RowCheck, ...]:
     amounts = [mapped(name) for name in _AMOUNTS if name in table.fields]
     if "paid_amount" in table.fields:
         allowed = mapped("allowed_amount") if "allowed_amount" in table.fields else None
-        found.append(warn_amount(mapped("paid_amount"), allowed))
+        found.append(warn_amount((mapped("paid_amount"), allowed)))
     if amounts:
         found += [_fix_money(table), fix_amount(*amounts)]
     needed = ("claim_start_date", "dispensing_date")

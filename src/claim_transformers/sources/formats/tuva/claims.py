@@ -169,7 +169,7 @@ def stage_medical_claims(connection: Backend, rows: ir.Table, files: Sequence[Ra
         ),
         versions=_versions(_MEDICAL_CLAIM),
         warnings=(
-            warn_amount("paid_amount", "allowed_amount"),
+            warn_amount(("paid_amount", "allowed_amount")),
             fix_amount(*_AMOUNTS),
             warn_diagnosis_gap(_DIAGNOSES),
             fix_dates(secondary_dates, DATES),
@@ -212,7 +212,7 @@ def stage_pharmacy_claims(connection: Backend, rows: ir.Table, files: Sequence[R
         ),
         versions=_versions(_PHARMACY_CLAIM),
         warnings=(
-            warn_amount("paid_amount", "allowed_amount"),
+            warn_amount(("paid_amount", "allowed_amount")),
             fix_amount("paid_amount", "allowed_amount"),
             fix_dates(("paid_date",), DATES),
         ),
