@@ -90,6 +90,16 @@ def claims(tmp_path_factory):
     return folder
 
 
+def test_claims_after_a_gap_in_enrolment_add_nothing():
+    spans = [day("2012-01-01"), day("2013-07-02")], [day("2013-06-30"), day("2014-12-31")]
+    enrolled = dict(zip(("enrollment_start_day", "enrollment_end_day"), spans, strict=True))
+    visits = ("2013-02-01", "OP", 100.0), ("2013-08-01", "OP", 900.0)
+    back = member("back", *visits, **enrolled)
+    assert not amounts(None, YEAR, back).known.any()
+    scaled = amounts(AmountRule("allowed", partial_enrollment="annualize"), YEAR, back).dollars
+    assert scaled.tolist() == pytest.approx([100.0 * 365 / 181])
+
+
 def test_a_cohort_has_amounts_as_labels_and_hides_what_an_open_stay_will_cost(claims, tmp_path):
     cohort = build_cohort(COST, claims)
     rows = {row["patient_id"]: row for row in cohort.examples.to_pylist()}

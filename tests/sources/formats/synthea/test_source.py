@@ -149,6 +149,13 @@ def test_amounts_stand_once(done: tuple[Path, IngestSummary]) -> None:
     assert len({line["claim_line_number"] for line in lines}) == len(lines) == 7
 
 
+def test_amounts_below_zero_and_above_the_cost_are_counted(tmp_path: Path) -> None:
+    odd = [{"PAYER_COVERAGE": "9000.01"}, {"PAYER_COVERAGE": "-1.00"}, {"TOTAL_CLAIM_COST": "-5.00"}]
+    odd = [ENCOUNTERS[0] | {"Id": f"odd-{place}"} | one for place, one in enumerate(odd)]
+    summary = run(tmp_path, TABLES | {"encounters": [*ENCOUNTERS, *odd]})
+    assert entries(summary, "encounters")["IP"]["warnings"]["W_AMOUNT"] == 3
+
+
 def test_what_names_no_type_or_no_encounter_is_counted(done: tuple[Path, IngestSummary]) -> None:
     assert entries(done[1], "encounters")["OP"]["warnings"] == {"W_CLAIM_TYPE": 1}
     assert entries(done[1], "conditions")["OP"]["warnings"]["W_CLAIM_TYPE"] == 1
