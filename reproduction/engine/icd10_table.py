@@ -22,25 +22,11 @@ from typing import IO
 import pyarrow as pa
 
 from claim_transformers.codes.groupers import category_of, category_rules
-from claim_transformers.codes.planned_readmission import (
-    ACUTE_DIAGNOSIS,
-    ALWAYS_DIAGNOSIS,
-    ALWAYS_PROCEDURE,
-    CANCER,
-    MAJOR_SURGERY,
-    POTENTIAL_PROCEDURE,
-    PSYCHIATRIC,
-    REHABILITATION,
-    has_kind,
-)
+from claim_transformers.codes.planned_readmission import KINDS, has_kind
 from claim_transformers.codes.tables import listed_codes
 from claim_transformers.simulation.engine.data_files import SHARED_DATA, read_pools
 
 _MOST = 8
-_KINDS = (
-    ACUTE_DIAGNOSIS, ALWAYS_DIAGNOSIS, ALWAYS_PROCEDURE, CANCER, MAJOR_SURGERY, POTENTIAL_PROCEDURE, PSYCHIATRIC,
-    REHABILITATION,
-)  # fmt: skip
 _MAPPED = "CMS GEM 2018; AHRQ CCSR 2023; choice a judgement"
 # By beginnings of ICD-9-CM codes: what no mapping gives, what the mappings would take an outcome from, or what they
 # give beside the point. The longest beginning counts.
@@ -69,10 +55,10 @@ class _Codes:
     def __init__(self, system: str, codes: Iterable[str]) -> None:
         names = sorted(set(codes))
         full = pa.array([f"{system}/{code}" for code in names], pa.string())
-        kinds = {kind: has_kind(full, [kind]) for kind in _KINDS}
+        kinds = {kind: has_kind(full, [kind]) for kind in KINDS}
         rules = category_rules([system])
         self.category = dict(zip(names, category_of(full, rules).to_pylist(), strict=True))
-        self.kinds = {code: {kind for kind in _KINDS if kinds[kind][row]} for row, code in enumerate(names)}
+        self.kinds = {code: {kind for kind in KINDS if kinds[kind][row]} for row, code in enumerate(names)}
 
 
 def _rows(file: IO[str]) -> Iterator[dict[str, str]]:

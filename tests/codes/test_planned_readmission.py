@@ -8,10 +8,10 @@ import pytest
 
 from claim_transformers.codes.errors import ClaimDataError
 from claim_transformers.codes.planned_readmission import (
-    _KINDS,
     ACUTE_DIAGNOSIS,
     ALWAYS_DIAGNOSIS,
     ALWAYS_PROCEDURE,
+    KINDS,
     MAJOR_SURGERY,
     POTENTIAL_PROCEDURE,
     PSYCHIATRIC,
@@ -56,7 +56,7 @@ def test_a_code_without_a_kind_and_a_null_have_none():
             None,
         ]
     )
-    assert not has_kind(codes, _KINDS).any()
+    assert not has_kind(codes, KINDS).any()
 
 
 def test_of_several_codes_that_it_leads_back_to_one_alone_does_not_decide_what_a_diagnosis_is():
@@ -72,7 +72,7 @@ def test_an_unknown_kind_is_refused_by_name():
 
 def test_the_shipped_kinds_are_the_named_ones():
     kinds = {kind for joint in _planned_rules().prefixes.values() for kind in joint.split("+")}
-    assert kinds - {""} == set(_KINDS)
+    assert kinds - {""} == set(KINDS)
 
 
 def test_a_list_without_rows_is_refused(tmp_path):

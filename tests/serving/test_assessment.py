@@ -109,6 +109,14 @@ def test_a_form_of_readmissions_writes_the_length_of_the_stay_and_no_amount(tmp_
     assert assessor.assess(RESOURCES, TODAY).risk is not None
 
 
+@pytest.mark.parametrize(("bins", "hide", "warnings"), [({}, (), 0), ({"INCOME": (1.0,)}, (), 1),
+                                                        ({"INCOME": (1.0,)}, ("county",), 0)])  # fmt: skip
+def test_a_checkpoint_that_learned_from_counties_says_that_requests_have_none(tmp_path, caplog, bins, hide, warnings):
+    form = ClaimForm("category", county_bins=bins, hide=hide, categories=CODES)
+    Assessor(save_checkpoint(tmp_path, form=form), "Death")
+    assert sum("measures of counties" in record.getMessage() for record in caplog.records) == warnings
+
+
 def test_a_later_claim_changes_nothing(assessor, found):
     later = payer_eob("3", MARK, billablePeriod={"start": "2024-07-01", "end": "2024-07-01"}, created="2024-07-01")
     assert assessor.assess([*RESOURCES, later], TODAY).risk == found.risk

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 _W_UNKNOWN_CODE, _W_AMBIGUOUS_CODE = "W_UNKNOWN_CODE", "W_AMBIGUOUS_CODE"
-# What else the text of a procedure can be: codes of DE-SynPUF's columns of procedures are of either system.
+# What else a code of a tolerant column can be, by its system: DE-SynPUF has diagnoses in columns of procedures.
 _CONFUSED = {"ICD9PCS": "ICD9CM"}
 # What stays in a tolerant column: a text that can be a code of some system.
 _ANY_CODE = "^[A-Z0-9]{2,11}$"
@@ -182,15 +182,15 @@ def _bare(raw: pa.Array) -> pa.Array:
 
 def _doubts(system: str, codes: pa.Array) -> pa.Array:
     """`W_...` of codes that the list of the system does not hold, and of those that another list holds too."""
-    listed = listed_codes(system)
-    other = listed_codes(_CONFUSED[system]) or () if system in _CONFUSED else ()
+    other_system = _CONFUSED[system]
+    listed, other = (listed_codes(name) or frozenset() for name in (system, other_system))
 
     def doubt(code: str | None) -> str | None:
         if code is None:
             return None
-        if not listed or f"{system}/{code}" not in listed:
+        if f"{system}/{code}" not in listed:
             return _W_UNKNOWN_CODE
-        return _W_AMBIGUOUS_CODE if f"{_CONFUSED.get(system)}/{code}" in other else None
+        return _W_AMBIGUOUS_CODE if f"{other_system}/{code}" in other else None
 
     return pa.array(map(doubt, codes.to_pylist()), pa.string())
 

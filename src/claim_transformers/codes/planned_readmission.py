@@ -44,7 +44,7 @@ ACUTE_DIAGNOSIS = "ACUTE_DIAGNOSIS"  # table PR.4
 CANCER, PSYCHIATRIC, REHABILITATION = "MEDICAL_CANCER", "PSYCHIATRIC", "REHABILITATION"
 # Procedures of the surgical cohort of the measure, in which a stay for cancer is no medical treatment of it.
 MAJOR_SURGERY = "MAJOR_SURGERY"
-_KINDS = (
+KINDS = (
     ALWAYS_PROCEDURE, ALWAYS_DIAGNOSIS, POTENTIAL_PROCEDURE, ACUTE_DIAGNOSIS, CANCER, PSYCHIATRIC, REHABILITATION,
     MAJOR_SURGERY,
 )  # fmt: skip
@@ -71,8 +71,8 @@ def _planned_rules() -> CategoryRules:
 def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None = None) -> NDArray[np.bool_]:
     """Which codes are of one of the kinds."""
     wanted = set(kinds)
-    if not wanted <= set(_KINDS):
-        raise ValueError(f"expected kinds out of {', '.join(_KINDS)}, found {', '.join(sorted(wanted - set(_KINDS)))}")
+    if not wanted <= set(KINDS):
+        raise ValueError(f"expected kinds out of {', '.join(KINDS)}, found {', '.join(sorted(wanted - set(KINDS)))}")
     rules = _planned_rules() if rules is None else rules
     encoded = as_dictionary(codes)
     kinds_of_codes = [(_kinds_of(code, rules) or _NO_KIND).split(_JOINT) for code in encoded.dictionary.to_pylist()]
@@ -83,9 +83,9 @@ def has_kind(codes: pa.Array, kinds: Iterable[str], rules: CategoryRules | None 
 
 
 def _kinds_of(code: str | None, rules: CategoryRules) -> str | None:
-    if code is None or code.startswith(_ICD9_PROCEDURE):
-        return rules.prefixes.get(code or _NO_KIND)
-    return rules.category(code)
+    if code is None:
+        return None
+    return rules.prefixes.get(code) if code.startswith(_ICD9_PROCEDURE) else rules.category(code)
 
 
 def _build_planned_rules(lists: str | Path, procedure_ccs: str | Path, procedure_gem: str | Path) -> CategoryRules:

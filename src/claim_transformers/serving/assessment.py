@@ -1,6 +1,7 @@
 """An assessment: the risk of one patient with all that must be said beside it, or why the model must not speak."""
 
 import datetime as dt
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from claim_transformers.training.scoring.scorer import Scorer
 if TYPE_CHECKING:
     from claim_transformers.analysis.explanation.explanation import Explanation
 
+_logger = logging.getLogger(__name__)
 _MOST_REASONS = 3
 _EPOCH = dt.date(1970, 1, 1)
 _KNOWN_LEVELS = ("exact", "prefix", "category", "wider")
@@ -137,6 +139,9 @@ class Assessor:
         # Tokenizers count what they see, and are not made for two threads; an explanation would hold one for long.
         self._lock, self._explaining = threading.Lock(), threading.Lock()
         self._second_tokenizer = ClaimTokenizer.from_pretrained(checkpoint)
+        form = self._tokenizer.form
+        if form is not None and form.county_bins and "county" not in form.hide:
+            _logger.warning("the checkpoint learned from measures of counties too, which a request does not hold")
 
     def warm_up(self) -> None:
         """Go the whole way with a claim of nobody, so that the first patient does not wait for what is loaded once."""

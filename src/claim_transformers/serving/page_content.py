@@ -228,9 +228,6 @@ def _social(record: Mapping[str, Any], day: int) -> list[str]:
                 texts.append("Medicaid beside Medicare")
             case "ENTITLEMENT" if bare in _ENTITLEMENTS:
                 texts.append(f"entitled to Medicare first by {_ENTITLEMENTS[bare]}")
-            case "COUNTY":
-                measure, _, place = bare.rpartition("-")
-                texts.append(f"county measure {measure.replace('_', ' ').lower()}: bin {place}, counted from 0")
     return texts
 
 

